@@ -1,0 +1,412 @@
+//! A stack.
+//!
+//! Treiber's: a list, with a link to its first node. (R. K. Treiber, "Systems Programming: Coping
+//! with Parallelism", IBM, 1986.)
+//!
+//! - *push*: link the new node to the first one, then CAS the head from that to the new node.
+//! - *pop*: protect the first node, read its link, CAS the head from the node to that link. Whoever
+//!   wins takes the value out and retires the node.
+//!
+//! # Invariants
+//!
+//! - **I1.** A node's `next` does not change once the node is linked.
+//! - **I2.** A node's value is read out by the one thread whose CAS unlinked it, or when the stack
+//!   is borrowed exclusively. A retired node has no value, so what is put off is its memory only,
+//!   and `T` need not be `'static`.
+//! - **I3.** *No ABA.* While a thread covers a node it is not reclaimed, so no other node has its
+//!   address. If the head was that node, and is it again at the CAS, it was there all the time, or
+//!   was it pushed again? A node is pushed once, so it was there all the time, and by I1 its `next`
+//!   is what was read.
+//!
+//! # Linearization
+//!
+//! `push` and a successful `pop` at their CAS; an empty `pop`, `is_empty` and `peek` at their
+//! (last) load of the head.
+//!
+//! # Orderings
+//!
+//! A push's CAS is Release and the load of a head that is followed is Acquire: who finds a node
+//! finds it initialised. The nodes below it too: while the stack is shared, each change of the head
+//! is a read-modify-write, so it continues the release sequence of every push before it, and one
+//! Acquire load synchronises with them all. For the same reason a pop's CAS may be Relaxed: it
+//! publishes nothing of its own.
+
+use core::borrow::Borrow;
+use core::fmt;
+use core::mem::MaybeUninit;
+
+use crate::Epoch;
+use crate::atomic::{AllocError, Atomic, Owned};
+use crate::domain::Reclaimer;
+use crate::exclusive::{Drain, Exclusive, IntoIter, drop_all};
+use crate::guard::{Guard, Pinned, RECLAIM_BUDGET};
+use crate::sync::{Backoff, Ordering};
+
+struct Node<T> {
+    /// Uninitialised once it was popped (I2).
+    value: MaybeUninit<T>,
+    /// I1.
+    next: Atomic<Node<T>>,
+}
+
+/// A lock-free stack: last in, first out, for any number of threads.
+///
+/// ```
+/// let stack = sexton::Stack::<_>::new();
+/// stack.push(1);
+/// stack.push(2);
+/// assert_eq!(stack.pop(), Some(2));
+/// assert_eq!(stack.pop(), Some(1));
+/// assert_eq!(stack.pop(), None);
+/// ```
+///
+/// # Progress
+/// Lock-free: if a push or pop has to start again, another one has succeeded. Threads that lose
+/// step back for a moment.
+///
+/// # Memory
+/// One node an element: the value and one word, and what the scheme adds. A popped node is retired;
+/// the value is moved out, so `T` may borrow.
+///
+/// # When to use a lock instead
+/// A `Mutex<Vec<T>>` is faster when threads do little else: its owner runs in bursts. What this
+/// stack gives is that a thread that sleeps in the middle stops nobody.
+pub struct Stack<T, R: Reclaimer = Epoch> {
+    head: Atomic<Node<T>>,
+    reclaimer: R,
+}
+
+// SAFETY: the stack owns its values and passes them between threads, one owner at a time.
+unsafe impl<T: Send, R: Reclaimer> Send for Stack<T, R> {}
+// SAFETY: as above. A shared stack hands out values, and copies of `Copy` ones, never a `&T`.
+unsafe impl<T: Send, R: Reclaimer> Sync for Stack<T, R> {}
+
+impl<T, R: Reclaimer + Default> Stack<T, R> {
+    /// An empty stack.
+    ///
+    /// ```
+    /// let stack = sexton::Stack::<u8>::new();
+    /// assert!(stack.is_empty());
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_reclaimer(R::default())
+    }
+}
+
+impl<T, R: Reclaimer> Stack<T, R> {
+    /// An empty stack in a domain.
+    ///
+    /// ```
+    /// use sexton::{Domain, Epoch, Stack};
+    ///
+    /// let stack = Stack::with_reclaimer(Domain::<Epoch>::new());
+    /// stack.push(1);
+    /// ```
+    #[must_use]
+    pub fn with_reclaimer(reclaimer: R) -> Self {
+        Self { head: Atomic::null(), reclaimer }
+    }
+
+    /// Opens a guard for many operations: they are those of the stack itself.
+    ///
+    /// ```
+    /// let stack = sexton::Stack::<_>::new();
+    /// let pinned = stack.pin();
+    /// pinned.push(1);
+    /// assert_eq!(pinned.pop(), Some(1));
+    /// ```
+    pub fn pin(&self) -> Pinned<'_, Self, Guard<'_, R::Scheme>> {
+        Pinned::new(self, self.reclaimer.pin())
+    }
+
+    /// Uses a guard of the caller's for many operations.
+    ///
+    /// # Panics
+    /// If the guard is of another domain.
+    ///
+    /// ```
+    /// use sexton::{Epoch, Reclaimer, Stack};
+    ///
+    /// let (one, two) = (Stack::<_>::new(), Stack::<_>::new());
+    /// let guard = Epoch.pin();
+    /// one.with(&guard).push(1);
+    /// two.with(&guard).push(2);
+    /// ```
+    pub fn with<'a>(
+        &'a self,
+        guard: &'a Guard<'a, R::Scheme>,
+    ) -> Pinned<'a, Self, &'a Guard<'a, R::Scheme>> {
+        Pinned::with(self, &self.reclaimer, guard)
+    }
+
+    /// The handle to the stack's domain.
+    ///
+    /// ```
+    /// use sexton::{Reclaimer, Stack};
+    ///
+    /// let stack = Stack::<u8>::new();
+    /// println!("{:?}", stack.reclaimer().stats());
+    /// ```
+    pub fn reclaimer(&self) -> &R {
+        &self.reclaimer
+    }
+
+    /// Puts a value on top.
+    ///
+    /// # Panics
+    /// Aborts as [`Box::new`] does when there is no memory.
+    ///
+    /// ```
+    /// let stack = sexton::Stack::<_>::new();
+    /// stack.push("top");
+    /// ```
+    pub fn push(&self, value: T) {
+        self.pin().push(value);
+    }
+
+    /// Puts a value on top.
+    ///
+    /// # Errors
+    /// Gives it back when there is no memory for its node.
+    ///
+    /// ```
+    /// let stack = sexton::Stack::<_>::new();
+    /// assert!(stack.try_push(1).is_ok());
+    /// ```
+    pub fn try_push(&self, value: T) -> Result<(), AllocError<T>> {
+        self.pin().try_push(value)
+    }
+
+    /// Takes the value on top.
+    ///
+    /// ```
+    /// let stack = sexton::Stack::<_>::from([1, 2]);
+    /// assert_eq!(stack.pop(), Some(2));
+    /// ```
+    pub fn pop(&self) -> Option<T> {
+        self.pin().pop()
+    }
+
+    /// A copy of the value on top.
+    ///
+    /// For `Copy` values only: another thread may pop the value and drop it at any time, so a
+    /// reference to it could not be protected.
+    ///
+    /// ```
+    /// let stack = sexton::Stack::<_>::from([1, 2]);
+    /// assert_eq!(stack.peek(), Some(2));
+    /// assert_eq!(stack.pop(), Some(2));
+    /// ```
+    pub fn peek(&self) -> Option<T>
+    where
+        T: Copy,
+    {
+        self.pin().peek()
+    }
+
+    /// Whether there was nothing in it at the moment of looking.
+    ///
+    /// ```
+    /// assert!(sexton::Stack::<u8>::new().is_empty());
+    /// ```
+    pub fn is_empty(&self) -> bool {
+        // Relaxed: nothing is followed.
+        self.head.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Takes all values out, top first, without a guard. What is left when the iterator is dropped
+    /// stays in the stack.
+    ///
+    /// ```
+    /// let mut stack = sexton::Stack::<_>::from([1, 2]);
+    /// assert_eq!(stack.drain().collect::<Vec<_>>(), [2, 1]);
+    /// ```
+    pub fn drain(&mut self) -> Drain<'_, Self> {
+        Drain::new(self)
+    }
+
+    fn push_node(&self, mut node: Owned<Node<T>, R::Scheme>) {
+        let backoff = Backoff::new();
+        // Relaxed: only written back into `next`; whoever follows that has acquired the head.
+        let mut head = self.head.load(Ordering::Relaxed);
+        loop {
+            // Relaxed: published by the CAS.
+            node.next.store(head, Ordering::Relaxed);
+            let new = node.into_ptr();
+            // Release: publishes the node.
+            match self.head.compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(found) => head = found,
+            }
+            // SAFETY: it was not linked.
+            node = unsafe { Owned::from_ptr(new) };
+            backoff.spin();
+        }
+    }
+
+    fn pop_node(&self, guard: &Guard<'_, R::Scheme>) -> Option<T> {
+        let backoff = Backoff::new();
+        let mut first = guard.shield();
+        loop {
+            let node = first.protect(&self.head);
+            // SAFETY: what is in `head` are nodes of this domain, retired below only.
+            let reached = unsafe { first.as_ref() }?;
+            // Relaxed: I1; the node was found by an Acquire load.
+            let next = reached.next.load(Ordering::Relaxed);
+            // I3. Relaxed: a read-modify-write continues the release sequences (see the head).
+            let popped =
+                self.head.compare_exchange(node, next, Ordering::Relaxed, Ordering::Relaxed);
+            if popped.is_ok() {
+                // SAFETY: I2: this thread unlinked it, and nobody else reads it.
+                let value = unsafe { reached.value.assume_init_read() };
+                // SAFETY: unlinked by this thread, and not linked again; `head`, the one source of
+                // protection, does not lead to it any more. Its drop does nothing (I2).
+                unsafe { guard.retire(node) };
+                return Some(value);
+            }
+            backoff.spin();
+        }
+    }
+
+    fn node(value: T) -> Node<T> {
+        Node { value: MaybeUninit::new(value), next: Atomic::null() }
+    }
+}
+
+impl<'a, T, R, G> Pinned<'a, Stack<T, R>, G>
+where
+    R: Reclaimer,
+    G: Borrow<Guard<'a, R::Scheme>>,
+{
+    /// See [`Stack::push`].
+    ///
+    /// ```
+    /// sexton::Stack::<_>::new().pin().push(1);
+    /// ```
+    pub fn push(&self, value: T) {
+        let node = self.guard().owned(Stack::<T, R>::node(value));
+        self.structure().push_node(node);
+    }
+
+    /// See [`Stack::try_push`].
+    ///
+    /// # Errors
+    /// Gives the value back when there is no memory for its node.
+    ///
+    /// ```
+    /// assert!(sexton::Stack::<_>::new().pin().try_push(1).is_ok());
+    /// ```
+    pub fn try_push(&self, value: T) -> Result<(), AllocError<T>> {
+        match self.guard().try_owned(Stack::<T, R>::node(value)) {
+            Ok(node) => {
+                self.structure().push_node(node);
+                Ok(())
+            }
+            // SAFETY: `node` has put it there.
+            Err(AllocError(node)) => Err(AllocError(unsafe { node.value.assume_init() })),
+        }
+    }
+
+    /// See [`Stack::pop`].
+    ///
+    /// ```
+    /// assert_eq!(sexton::Stack::<u8>::new().pin().pop(), None);
+    /// ```
+    pub fn pop(&self) -> Option<T> {
+        let value = self.structure().pop_node(self.guard())?;
+        self.guard().reclaim(RECLAIM_BUDGET);
+        Some(value)
+    }
+
+    /// See [`Stack::peek`].
+    ///
+    /// ```
+    /// assert_eq!(sexton::Stack::<u8>::new().pin().peek(), None);
+    /// ```
+    pub fn peek(&self) -> Option<T>
+    where
+        T: Copy,
+    {
+        let mut first = self.guard().shield();
+        first.protect(&self.structure().head);
+        // SAFETY: what is in `head` are nodes of this domain. A popped node keeps the value's bytes
+        // until it is reclaimed, and a `Copy` value may be read again.
+        unsafe { Some(first.as_ref()?.value.assume_init()) }
+    }
+
+    /// See [`Stack::is_empty`].
+    ///
+    /// ```
+    /// assert!(sexton::Stack::<u8>::new().pin().is_empty());
+    /// ```
+    pub fn is_empty(&self) -> bool {
+        self.structure().is_empty()
+    }
+}
+
+impl<T, R: Reclaimer> Exclusive for Stack<T, R> {
+    type Item = T;
+
+    fn take_one(&mut self) -> Option<T> {
+        // Relaxed, here and below: the stack is borrowed exclusively.
+        let node = self.head.load(Ordering::Relaxed);
+        if node.is_null() {
+            return None;
+        }
+        // SAFETY: nobody else is in the stack, and linked nodes are not retired.
+        let node = unsafe { Owned::<Node<T>, R::Scheme>::from_ptr(node) }.into_inner();
+        self.head.store(node.next.load(Ordering::Relaxed), Ordering::Relaxed);
+        // SAFETY: I2: a linked node has its value.
+        Some(unsafe { node.value.assume_init() })
+    }
+}
+
+impl<T, R: Reclaimer> Drop for Stack<T, R> {
+    fn drop(&mut self) {
+        drop_all(self);
+    }
+}
+
+impl<T, R: Reclaimer + Default> Default for Stack<T, R> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T, R: Reclaimer> fmt::Debug for Stack<T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stack").field("is_empty", &self.is_empty()).finish_non_exhaustive()
+    }
+}
+
+impl<T, R: Reclaimer> Extend<T> for Stack<T, R> {
+    fn extend<I: IntoIterator<Item = T>>(&mut self, values: I) {
+        let pinned = self.pin();
+        values.into_iter().for_each(|value| pinned.push(value));
+    }
+}
+
+impl<T, R: Reclaimer + Default> FromIterator<T> for Stack<T, R> {
+    fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
+        let mut stack = Self::new();
+        stack.extend(values);
+        stack
+    }
+}
+
+impl<T, R: Reclaimer + Default, const N: usize> From<[T; N]> for Stack<T, R> {
+    fn from(values: [T; N]) -> Self {
+        values.into_iter().collect()
+    }
+}
+
+impl<T, R: Reclaimer> IntoIterator for Stack<T, R> {
+    type Item = T;
+    type IntoIter = IntoIter<Self>;
+
+    /// Top first.
+    fn into_iter(self) -> IntoIter<Self> {
+        IntoIter::new(self)
+    }
+}
