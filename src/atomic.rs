@@ -382,6 +382,12 @@ impl<T, S: Scheme> Owned<T, S> {
         Ptr::from_raw(ManuallyDrop::new(self).value.as_ptr())
     }
 
+    /// The node's pointer. The node stays owned.
+    #[inline]
+    pub(crate) fn as_ptr(&self) -> Ptr<T> {
+        Ptr::from_raw(self.value.as_ptr())
+    }
+
     /// Takes a node back; its tag is dropped. See [`into_ptr`](Self::into_ptr).
     ///
     /// # Safety

@@ -335,17 +335,21 @@ impl<'g, T, S: Scheme> Shield<'g, T, S> {
         self.ptr = Ptr::null();
     }
 
-    /// Turns the shield into a reference to its value, or a part of it; `None` if it covers nothing.
+    /// Turns the shield into a reference to its value, or to a part of it; `None` if it covers
+    /// nothing.
     ///
     /// # Safety
-    /// As [`as_ref`](Self::as_ref), for as long as the result lives.
+    /// As [`as_ref`](Self::as_ref), for as long as the result lives; `part` returns a pointer to
+    /// something initialised in the node that it is given.
     ///
     /// # Example
     /// No example: it is how a structure's `get` ends; see `src/rcu_cell.rs` of this crate.
     #[inline]
-    pub unsafe fn into_ref<V>(self, part: impl FnOnce(&T) -> &V) -> Option<Ref<'g, V, S>> {
-        // SAFETY: the caller's.
-        let value = NonNull::from(part(unsafe { self.as_ref() }?));
+    pub unsafe fn into_ref<V>(
+        self,
+        part: impl FnOnce(NonNull<T>) -> NonNull<V>,
+    ) -> Option<Ref<'g, V, S>> {
+        let value = part(NonNull::new(self.ptr.as_raw())?);
         let (guard, slot) = self.into_parts();
         Some(Ref { guard, slot, value })
     }
@@ -390,7 +394,6 @@ impl<T, S: Scheme> fmt::Debug for Shield<'_, T, S> {
 /// map.remove("a");
 /// assert_eq!(*one, "one");
 /// ```
-#[must_use = "the protection ends when the reference is dropped"]
 pub struct Ref<'g, V, S: Scheme> {
     guard: &'g Guard<'g, S>,
     slot: ManuallyDrop<S::Slot>,

@@ -1,25 +1,113 @@
-//! Lock-free structures.
+//! Lock-free stacks, queues and maps, and the safe memory reclamation under them, behind one trait.
+//!
+//! A sexton buries the dead once the last mourner has left. This crate frees memory once the last
+//! reader has left.
+//!
+//! ```
+//! let map = sexton::HashMap::new();
+//! map.insert("a", 1);
+//! assert_eq!(map.get("a"), Some(1));
+//!
+//! let stack = sexton::Stack::<_>::new();
+//! stack.push(7);
+//! assert_eq!(stack.pop(), Some(7));
+//!
+//! // A domain of its own: isolated from everyone else's garbage, and with figures.
+//! use sexton::Reclaimer;
+//! let domain = sexton::epoch::Domain::new();
+//! let queue = sexton::Queue::with_reclaimer(domain.clone());
+//! queue.push(1);
+//! assert_eq!(queue.pop(), Some(1));
+//! domain.collect();
+//! assert_eq!(domain.stats().pending, 0);
+//! ```
+//!
+//! # The problem
+//!
+//! In a lock-free structure a thread may unlink a node while others are reading it. Somebody has to
+//! free it, and not too early. A *reclamation scheme* knows when: readers enter a critical section
+//! (a [`Guard`]) or cover single pointers (a [`Shield`]), writers *retire* what they have unlinked,
+//! and the scheme reclaims it when nobody can be reading it any more.
+//!
+//! # Which scheme
+//!
+//! Every structure takes its scheme as the last type parameter, and runs on all of them.
+//!
+//! | | protects | while a thread sleeps in a guard | choose it |
+//! | --- | --- | --- | --- |
+//! | [`Epoch`], the default | all that is read under a guard | nothing that is retired meanwhile is freed | when guards are short |
+//! | [`Haphazard`] (feature `haphazard`): hazard pointers | one pointer in each slot | a bounded number of objects waits | when threads may sleep, or memory must be bounded |
+//! | [`CrossbeamEpoch`] (feature `crossbeam-epoch`) | as `Epoch` | as `Epoch` | to share a collector with other users of that crate |
+//! | [`Leak`] | everything, for ever | nothing is ever freed | as a baseline; to test whether a bug is a use-after-free |
+//!
+//! Today `Epoch` is `CrossbeamEpoch`; it will be an implementation of this crate's own under the
+//! same name. So do not write code that needs the two to be the same type.
+//!
+#![cfg_attr(not(feature = "haphazard"), doc = "[`Haphazard`]: scheme")]
+#![cfg_attr(not(feature = "crossbeam-epoch"), doc = "[`CrossbeamEpoch`]: Epoch")]
+//!
+//! # Rules of thumb
+//!
+//! - **Do not wait under a guard**: not for I/O, not for a lock, not for another thread.
+//! - The guard-free methods pin for one call; for many operations in a row, `pin` once.
+//! - References ([`Ref`]) live no longer than their guard. What must live on is cloned, or an `Arc`.
+//! - A structure with [its own domain](Domain) is not held up by the readers of any other.
+//!
+//! # The map of the house
+//!
+//! | file | room |
+//! | --- | --- |
+//! | `scheme.rs` | the raw trait that a scheme's author implements, and its contract |
+//! | `domain.rs`, `guard.rs`, `atomic.rs` | the safe wrappers, written once for all schemes |
+//! | `retired.rs` | a node's memory, and what it takes to free it later |
+//! | `adapter/` | the schemes of others, and [`Leak`] |
+//! | `stack.rs`, `queue.rs`, `rcu_cell.rs`, `hash_map/` | the structures |
+//! | `exclusive.rs`, `sharded.rs` | what the structures share: taking apart, counting |
+//! | `sync.rs` | the only door to atomics, for the model checker's sake |
+//! | `conformance.rs` | the suite that any scheme must pass (feature `conformance`) |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod adapter;
 mod atomic;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod domain;
 mod exclusive;
 mod guard;
+pub mod hash_map;
+mod queue;
+mod rcu_cell;
 mod retired;
 pub mod scheme;
 mod sharded;
 mod stack;
 pub mod sync;
 
+#[cfg(feature = "crossbeam-epoch")]
+pub use adapter::crossbeam_epoch::CrossbeamEpoch;
+pub use adapter::crossbeam_epoch::CrossbeamEpoch as Epoch;
 #[cfg(feature = "haphazard")]
 pub use adapter::haphazard::Haphazard;
-pub use adapter::crossbeam_epoch::CrossbeamEpoch;
 pub use adapter::leak::Leak;
 pub use atomic::{AllocError, Atomic, Owned, Ptr};
 pub use domain::{Domain, Reclaimer};
 pub use exclusive::{Drain, IntoIter};
 pub use guard::{Guard, Pinned, Ref, Shield};
+pub use hash_map::HashMap;
+pub use queue::Queue;
+pub use rcu_cell::RcuCell;
 pub use retired::{NODE_ALIGN, Retired, Vtable};
 pub use scheme::{GlobalScheme, GuardScoped, Protection, Scheme, Stats};
 pub use stack::Stack;
-pub use adapter::crossbeam_epoch::CrossbeamEpoch as Epoch;
+
+/// The default scheme's owned domain.
+pub mod epoch {
+    /// An owned domain of the default scheme.
+    ///
+    /// ```
+    /// let domain = sexton::epoch::Domain::new();
+    /// let stack = sexton::Stack::with_reclaimer(domain.clone());
+    /// stack.push(1);
+    /// ```
+    pub type Domain = crate::Domain<crate::Epoch>;
+}

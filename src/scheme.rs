@@ -18,8 +18,8 @@
 //! - **S1.** A pointer that [`protect`](Scheme::protect) returned is not reclaimed while it is
 //!   covered, provided it is retired only by the rule of [`Guard::retire`](crate::Guard::retire).
 //! - **S2.** The same for a pointer that was [announced](Scheme::announce), if at some moment
-//!   *after* the announcement it was still reachable where `protect` could have found it. To find
-//!   out is the algorithm's business.
+//!   *after* the announcement it was not retired yet. To know that is the algorithm's business: a
+//!   link that `protect` could have used still led to it, or it is the caller's own to retire.
 //! - **S3.** `protect` loads with Acquire: what was written before the pointer was published with
 //!   Release is seen.
 //! - **S4.** [`retire`](Scheme::retire) runs no user code: a structure may retire in the middle of

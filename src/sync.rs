@@ -64,7 +64,7 @@ pub use imp::*;
 /// A counter orders nothing and nothing unsafe is decided by it, so a model checker would only
 /// spend its time on it.
 pub(crate) mod counter {
-    pub(crate) use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+    pub(crate) use core::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering::Relaxed};
     pub(crate) use std::sync::Arc;
     pub(crate) use std::thread_local;
 }
