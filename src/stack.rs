@@ -3,7 +3,8 @@
 //! Treiber's: a list, with a link to its first node. (R. K. Treiber, "Systems Programming: Coping
 //! with Parallelism", IBM, 1986.)
 //!
-//! - *push*: link the new node to the first one, then CAS the head from that to the new node.
+//! - *push*: protect the first node, link the new one to it, then CAS the head from that to the new
+//!   node.
 //! - *pop*: protect the first node, read its link, CAS the head from the node to that link. Whoever
 //!   wins takes the value out and retires the node.
 //!
@@ -17,6 +18,12 @@
 //!   address. If the head was that node, and is it again at the CAS, it was there all the time, or
 //!   was it pushed again? A node is pushed once, so it was there all the time, and by I1 its `next`
 //!   is what was read.
+//!
+//! - **I4.** *No zombie.* What is written into `next` is covered until the CAS, though a push never
+//!   follows it. Else the first node might be reclaimed meanwhile and another one come to its
+//!   address: the CAS would succeed and the list be right, address by address, but the link would
+//!   hold a pointer to the dead one (with its provenance), which nobody may follow. (Compare
+//!   "pointer lifetime-end zap", WG21 P1726.)
 //!
 //! # Linearization
 //!
@@ -226,18 +233,24 @@ impl<T, R: Reclaimer> Stack<T, R> {
         Drain::new(self)
     }
 
-    fn push_node(&self, mut node: Owned<Node<T>, R::Scheme>) {
+    fn push_node(
+        &self,
+        guard: &Guard<'_, R::Scheme>,
+        mut node: Owned<Node<T>, R::Scheme>,
+    ) {
         let backoff = Backoff::new();
-        // Relaxed: only written back into `next`; whoever follows that has acquired the head.
-        let mut head = self.head.load(Ordering::Relaxed);
+        let mut first = guard.shield();
         loop {
+            // I4.
+            let head = first.protect(&self.head);
             // Relaxed: published by the CAS.
             node.next.store(head, Ordering::Relaxed);
             let new = node.into_ptr();
             // Release: publishes the node.
-            match self.head.compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return,
-                Err(found) => head = found,
+            let pushed =
+                self.head.compare_exchange(head, new, Ordering::Release, Ordering::Relaxed);
+            if pushed.is_ok() {
+                return;
             }
             // SAFETY: it was not linked.
             node = unsafe { Owned::from_ptr(new) };
@@ -286,7 +299,7 @@ where
     /// ```
     pub fn push(&self, value: T) {
         let node = self.guard().owned(Stack::<T, R>::node(value));
-        self.structure().push_node(node);
+        self.structure().push_node(self.guard(), node);
     }
 
     /// See [`Stack::try_push`].
@@ -300,7 +313,7 @@ where
     pub fn try_push(&self, value: T) -> Result<(), AllocError<T>> {
         match self.guard().try_owned(Stack::<T, R>::node(value)) {
             Ok(node) => {
-                self.structure().push_node(node);
+                self.structure().push_node(self.guard(), node);
                 Ok(())
             }
             // SAFETY: `node` has put it there.

@@ -24,6 +24,10 @@
 //!   So two who insert the same key meet at the same link, and one of them wins; and a walk can take
 //!   up at the place where another one left.
 //! - **I5.** A sentinel is never marked.
+//! - **I6.** *No zombie.* What is written into a link is covered until the CAS, or cannot have been
+//!   retired if the CAS succeeds; so a link never holds the address of a living node with the
+//!   provenance of a dead one that was there before. (An unlinking CAS writes what a marked link
+//!   leads to: that cannot be unlinked before the marked node is. For the others it is announced.)
 //!
 //! # Orderings
 //!
@@ -224,7 +228,16 @@ impl<'g, S: Scheme> Cursor<'g, S> {
     /// Takes the node where the walk stopped out of the list: marked, perhaps still linked. False
     /// if another thread got in between.
     pub(super) fn remove<N: Retire<S>>(&self, guard: &Guard<'_, S>) -> bool {
-        self.mark::<N>(guard, self.next)
+        let mut next = guard.shield();
+        self.cover_next(&mut next) && self.mark::<N>(guard, self.next)
+    }
+
+    /// I6: covers what `at` leads to; false if that has changed.
+    fn cover_next(&self, shield: &mut Shield<'_, Link, S>) -> bool {
+        // SAFETY: covered, as in `walk`.
+        let Some(node) = (unsafe { self.at.as_ref() }) else { return false };
+        // I2: the link is unmarked. Relaxed: `next` was acquired.
+        shield.announce_if(self.next, || node.next.load(Ordering::Relaxed) == self.next)
     }
 
     /// Puts a new node in the place of the one where the walk stopped; gives it back if another
@@ -235,6 +248,10 @@ impl<'g, S: Scheme> Cursor<'g, S> {
         mut node: Owned<T, S>,
         as_link: impl FnOnce(&mut T) -> &mut Link,
     ) -> Result<Ptr<Link>, Owned<T, S>> {
+        let mut next = guard.shield();
+        if !self.cover_next(&mut next) {
+            return Err(node);
+        }
         let link = as_link(&mut node);
         // I4.
         link.place = self.place().expect("there is something to replace");
