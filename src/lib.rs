@@ -100,6 +100,11 @@ pub use retired::{NODE_ALIGN, Retired, Vtable};
 pub use scheme::{GlobalScheme, GuardScoped, Protection, Scheme, Stats};
 pub use stack::Stack;
 
+/// The examples of the README are tests, too.
+#[cfg(all(doctest, feature = "haphazard"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// The default scheme's owned domain.
 pub mod epoch {
     /// An owned domain of the default scheme.
