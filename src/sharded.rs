@@ -28,10 +28,6 @@ impl<T> Sharded<T> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.shards.iter().map(|shard| &**shard)
     }
-
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.shards.iter_mut().map(|shard| &mut **shard)
-    }
 }
 
 impl<T: Default> Default for Sharded<T> {

@@ -233,11 +233,7 @@ impl<T, R: Reclaimer> Stack<T, R> {
         Drain::new(self)
     }
 
-    fn push_node(
-        &self,
-        guard: &Guard<'_, R::Scheme>,
-        mut node: Owned<Node<T>, R::Scheme>,
-    ) {
+    fn push_node(&self, guard: &Guard<'_, R::Scheme>, mut node: Owned<Node<T>, R::Scheme>) {
         let backoff = Backoff::new();
         let mut first = guard.shield();
         loop {

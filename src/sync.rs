@@ -32,9 +32,7 @@ mod imp {
 #[cfg(any(loom, crossbeam_loom))]
 mod imp {
     pub use loom::sync::Arc;
-    pub use loom::sync::atomic::{
-        AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence,
-    };
+    pub use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
     pub use loom::thread_local;
 
     /// loom knows no compiler fence. The full fence is stronger, so what depends on a compiler

@@ -64,9 +64,7 @@ where
     ///
     /// # Safety
     /// The shield covers an entry of this map.
-    unsafe fn entry<'g>(
-        shield: Shield<'g, Link, R::Scheme>,
-    ) -> Ref<'g, Entry<K, V>, R::Scheme> {
+    unsafe fn entry<'g>(shield: Shield<'g, Link, R::Scheme>) -> Ref<'g, Entry<K, V>, R::Scheme> {
         // SAFETY: the caller's.
         let entry = unsafe { shield.into_ref(|link| Node::entry(link)) };
         entry.expect("the shield covers an entry")
@@ -209,6 +207,7 @@ where
     /// assert_eq!(*map.try_insert("a", 1).unwrap(), 1);
     /// assert!(map.try_insert("a", 2).is_err());
     /// ```
+    #[expect(clippy::type_complexity, reason = "a reference, or why there is none")]
     pub fn try_insert(
         &self,
         key: K,
@@ -222,10 +221,12 @@ where
             return Err(TryInsertError::Occupied { current, key, value });
         }
         match self.guard().try_owned(Node::new(entry_order(hash), key, value)) {
-            Ok(node) => self.insert_absent(hash, node).map(self::value).map_err(|(current, node)| {
-                let Entry { key, value } = node.into_inner().into_entry();
-                TryInsertError::Occupied { current: self::value(current), key, value }
-            }),
+            Ok(node) => {
+                self.insert_absent(hash, node).map(self::value).map_err(|(current, node)| {
+                    let Entry { key, value } = node.into_inner().into_entry();
+                    TryInsertError::Occupied { current: self::value(current), key, value }
+                })
+            }
             Err(AllocError(node)) => {
                 let Entry { key, value } = node.into_entry();
                 Err(TryInsertError::NoMemory { key, value })
@@ -275,11 +276,7 @@ where
     /// assert_eq!(*map.get_or_insert_with("a", || 1), 1);
     /// assert_eq!(*map.get_or_insert_with("a", || 2), 1);
     /// ```
-    pub fn get_or_insert_with(
-        &self,
-        key: K,
-        value: impl FnOnce() -> V,
-    ) -> Ref<'_, V, R::Scheme> {
+    pub fn get_or_insert_with(&self, key: K, value: impl FnOnce() -> V) -> Ref<'_, V, R::Scheme> {
         let hash = self.structure().hash(&key);
         let (cursor, found) = self.find(hash, &key);
         if found {
@@ -308,11 +305,7 @@ where
     /// assert_eq!(map.update("a", |one| one + 1).as_deref(), Some(&2));
     /// assert_eq!(map.update("b", |one| one + 1).as_deref(), None);
     /// ```
-    pub fn update(
-        &self,
-        key: K,
-        mut change: impl FnMut(&V) -> V,
-    ) -> Option<Ref<'_, V, R::Scheme>> {
+    pub fn update(&self, key: K, mut change: impl FnMut(&V) -> V) -> Option<Ref<'_, V, R::Scheme>> {
         let done = self.compute(key, |entry| match entry {
             Some((_, value)) => Operation::Insert(change(value)),
             None => Operation::Abort(()),
