@@ -21,7 +21,14 @@ use core::fmt;
 use core::ptr::NonNull;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// The alignment of every node's value: three low bits of its address are zero.
+/// The alignment of every node's value, at least: three low bits of its address are zero.
+///
+/// ```
+/// use sexton::{Epoch, NODE_ALIGN, Reclaimer};
+///
+/// let node = Epoch.pin().owned(());
+/// assert_eq!((&raw const *node).addr() % NODE_ALIGN, 0);
+/// ```
 pub const NODE_ALIGN: usize = 8;
 
 /// What all nodes of one type have in common: how to drop the value, and the block's layout.

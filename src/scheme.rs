@@ -57,8 +57,8 @@ pub enum Protection {
 /// A safe-memory-reclamation scheme, raw. See the [module](self) for the families.
 ///
 /// Users meet it as a type parameter: [`Domain<S>`](crate::Domain) is a domain of scheme `S`.
-/// Implement it to bring a scheme of your own, and call
-/// [`conformance!`](crate::conformance!) to test it.
+/// Implement it to bring a scheme of your own, and call the macro `conformance!` (feature
+/// `conformance`) to test it.
 ///
 /// All functions that take a [`Section`](Self::Section) are called on the thread that entered it.
 ///

@@ -1,6 +1,6 @@
 //! A hash map, and what its operations return.
 //!
-//! The rooms: [`list`] is the ordered list that holds the entries, `buckets` the ways into it,
+//! The rooms: `list` is the ordered list that holds the entries, `buckets` the ways into it,
 //! `entry` the nodes; `pinned` has the operations, `iter` the iterations. Here is the face.
 //!
 //! # Linearization
