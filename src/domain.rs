@@ -12,7 +12,9 @@ use crate::sync::Arc;
 
 /// An owned domain of scheme `S`: cheap to clone, isolated from everyone else's garbage.
 ///
-/// When the last handle is dropped, everything that was retired in it is reclaimed.
+/// When the last handle is dropped, everything that was retired in it is reclaimed, as far as the
+/// scheme can reach it: see [`CrossbeamEpoch`](crate::Epoch) for an exception. (A handle that lives
+/// in a value of a structure of that very domain keeps it for ever: a cycle, as with any `Arc`.)
 ///
 /// ```
 /// use sexton::{Domain, Epoch, Queue, Reclaimer};
@@ -124,8 +126,8 @@ pub trait Reclaimer: Clone + Send + Sync + 'static + sealed::Sealed {
         Guard::enter(self.domain())
     }
 
-    /// Reclaims all that nobody can protect any more, whoever retired it, and says how many
-    /// objects that was. Runs their `Drop`.
+    /// Reclaims all that was retired before, by whomever, and that nobody can protect any more;
+    /// says how many objects were reclaimed meanwhile. Runs their `Drop`.
     ///
     /// On a quiet domain nothing is left pending, unless the scheme's documentation says what is.
     ///

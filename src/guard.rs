@@ -260,7 +260,7 @@ impl<'g, T, S: Scheme> Shield<'g, T, S> {
     /// not retired before: typically that some link still leads to it. If not, the shield covers
     /// nothing.
     ///
-    /// The loads in `valid` need Acquire where they are what makes the node's content visible.
+    /// `ptr` was loaded with Acquire, or is the thread's own; else the loads in `valid` need Acquire.
     ///
     /// ```
     /// use sexton::{Atomic, Epoch, Reclaimer, sync::Ordering};
@@ -394,14 +394,30 @@ impl<T, S: Scheme> fmt::Debug for Shield<'_, T, S> {
 /// map.remove("a");
 /// assert_eq!(*one, "one");
 /// ```
-pub struct Ref<'g, V, S: Scheme> {
+///
+/// What a reference is mapped to lives as long as the value itself, not just as long as the closure:
+///
+/// ```compile_fail,E0597
+/// use sexton::{RcuCell, Ref};
+///
+/// let cell = RcuCell::<&'static str>::new("lasting");
+/// let pinned = cell.pin();
+/// let dangling: Ref<'_, String, _> = {
+///     let local = String::from("not lasting");
+///     let local = &local;
+///     let value: Ref<'_, &str, _> = pinned.load();
+///     Ref::map(value, |_| local)
+/// };
+/// println!("{}", *dangling);
+/// ```
+pub struct Ref<'g, V: 'g, S: Scheme> {
     guard: &'g Guard<'g, S>,
     slot: ManuallyDrop<S::Slot>,
     /// Points into the node that `slot` protects.
     value: NonNull<V>,
 }
 
-impl<'g, V, S: Scheme> Ref<'g, V, S> {
+impl<'g, V: 'g, S: Scheme> Ref<'g, V, S> {
     /// A reference to a part of the value, under the same protection.
     ///
     /// ```
@@ -436,7 +452,6 @@ impl<'g, V, S: Scheme> Ref<'g, V, S> {
     pub fn into_ref(self) -> &'g V
     where
         S: GuardScoped,
-        V: 'g,
     {
         // SAFETY: `GuardScoped`: the protection lasts until the guard ends, which outlives `'g`.
         unsafe { self.value.as_ref() }

@@ -187,10 +187,14 @@ impl Retired {
 
     /// The node's header, as [`Scheme::header`](crate::Scheme::header) made it.
     ///
-    /// `H` must be the scheme's `Header`. The pointer is good until the object is reclaimed.
+    /// The pointer is good until the object is reclaimed.
+    ///
+    /// # Safety
+    /// `H` is the `Header` of the scheme whose guard made the node.
     #[inline]
-    pub fn header<H>(&self) -> NonNull<H> {
-        header(self.value)
+    pub unsafe fn header<H>(&self) -> NonNull<H> {
+        // SAFETY: the caller's.
+        unsafe { header(self.value) }
     }
 
     /// Drops the value and frees the block. True unless the value's `Drop` panicked.
@@ -215,14 +219,17 @@ impl Retired {
 }
 
 /// The header of the node whose value is at `value` (I2).
+///
+/// # Safety
+/// `value` is the place of a value in a block with a header of type `H`.
 #[inline]
-pub(crate) fn header<H>(value: NonNull<u8>) -> NonNull<H> {
+pub(crate) unsafe fn header<H>(value: NonNull<u8>) -> NonNull<H> {
     // SAFETY: I2: the header's bytes are in the same block, right before the value.
     unsafe { value.cast::<H>().sub(1) }
 }
 
 /// Runs `work`; false if it panicked.
-fn swallow_panic(work: impl FnOnce()) -> bool {
+pub(crate) fn swallow_panic(work: impl FnOnce()) -> bool {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(()) => true,
         Err(payload) => {

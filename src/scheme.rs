@@ -26,7 +26,7 @@
 //!   an operation. User code (a value's `Drop`) runs in [`enter`](Scheme::enter),
 //!   [`reclaim`](Scheme::reclaim), [`leave`](Scheme::leave), [`collect`](Scheme::collect) and
 //!   [`drain`](Scheme::drain) only, and may itself enter, retire, and use the same structure again.
-//! - **S5.** No panic of user code leaves any of these functions.
+//! - **S5.** No panic of a retired value's `Drop` leaves any of these functions.
 
 use core::fmt::Debug;
 use core::ptr::NonNull;
@@ -45,7 +45,8 @@ use crate::sync::AtomicPtr;
 pub enum Protection {
     /// A guard protects every pointer that is loaded (Acquire) while it lives.
     Region,
-    /// A guard protects every pointer that [`Scheme::protect`] returned, until the guard ends.
+    /// A guard protects every pointer that [`Scheme::protect`] returned, or that was
+    /// [announced](Scheme::announce) and found valid, until the guard ends.
     ///
     /// Not a pointer found in an unlinked node: that one may be younger than the guard's interval
     /// and freed already, and re-reading the frozen link proves nothing.
@@ -68,8 +69,15 @@ pub enum Protection {
 ///
 /// - A `Section` that is never [left](Self::leave), or a `Slot` that is never
 ///   [freed](Self::free_slot) (both can be forgotten by safe code), keeps memory at worst.
+///   [`leave`](Self::leave) gives back the slots of its section that were forgotten.
 /// - `Section` and `Slot` values may be moved. They are not used after their domain is gone.
 /// - Every [`Retired`] is reclaimed at most once; [`drain`](Self::drain) reclaims all that are left.
+/// - No state is borrowed, and none is half changed, while user code runs: a value's `Drop` may use
+///   the very section in which it is reclaimed (a guard can be kept where it is reached from there).
+///
+/// It may rely on this: a `Domain` is not moved after it was first used, until it is drained; it is
+/// drained once, and dropped after that. What headers or records point to must not lie inside the
+/// `Domain` value itself, though: `drain` and its drop have it as `&mut`.
 /// - Any function that is not marked `unsafe` is sound whatever its caller does.
 ///
 /// # Example
@@ -169,7 +177,8 @@ pub unsafe trait Scheme: Sized + Send + Sync + 'static {
 
     /// Makes `slot` cover `address` (no tag), *if* it turns out afterwards that it was not retired
     /// before: see S2 of the [module](self). What the thread loads after this call is loaded after
-    /// the announcement became visible to all who reclaim.
+    /// the announcement became visible to all who reclaim. The address was loaded with Acquire, or
+    /// is the thread's own: so an era that is read here is not older than the node's birth.
     ///
     /// # Safety
     /// `section` was entered in this domain, by this thread, and `slot` came from it.
@@ -206,15 +215,17 @@ pub unsafe trait Scheme: Sized + Send + Sync + 'static {
     /// `section` was entered in this domain, by this thread.
     unsafe fn reclaim(domain: &Self::Domain, section: &Self::Section, budget: usize) -> usize;
 
-    /// Reclaims all objects that nobody can protect any more, whoever retired them, and says how
-    /// many they were.
+    /// Reclaims all objects that were retired before, by whomever, and that nobody can protect any
+    /// more; says how many objects were reclaimed meanwhile. It ends, however busy others are.
     ///
     /// On a quiet domain (no section open, no thread at work) nothing is left pending, unless the
-    /// scheme's documentation says what is and why.
+    /// scheme's documentation says what is and why. The calling thread may have sections open: then
+    /// what they hold is left.
     fn collect(domain: &Self::Domain) -> usize;
 
     /// Reclaims everything: the domain is about to go, and no section of it is open (those that
-    /// were forgotten do not count: nobody can use them any more).
+    /// were forgotten do not count: nobody can use them any more). A scheme that cannot reach all
+    /// of it says so in its documentation, and what it leaves must be sound to reclaim later.
     fn drain(domain: &mut Self::Domain);
 
     /// What the domain has done so far.
@@ -238,7 +249,7 @@ pub unsafe trait GlobalScheme: Scheme + Copy + Default + Debug {
 ///
 /// # Safety
 /// [`PROTECTION`](Scheme::PROTECTION) is [`Region`](Protection::Region) or
-/// [`Era`](Protection::Era), and freeing a slot or protecting anew ends no protection.
+/// [`Era`](Protection::Era), and freeing a slot, clearing it or protecting anew ends no protection.
 ///
 /// ```
 /// fn lasting<'g, V, S: sexton::GuardScoped>(value: sexton::Ref<'g, V, S>) -> &'g V {

@@ -23,6 +23,8 @@ use std::sync::{LazyLock, Weak};
 
 use crossbeam_epoch::{Collector, Guard, LocalHandle};
 
+use super::burial::{Rounds, bury};
+#[cfg(feature = "crossbeam-epoch")]
 use crate::domain::Domain;
 use crate::retired::{Retired, Vtable};
 use crate::scheme::{GlobalScheme, GuardScoped, Protection, Scheme, Stats};
@@ -31,7 +33,7 @@ use crate::sync::counter::Arc;
 use crate::sync::{AtomicPtr, Ordering, thread_local};
 
 /// Epochs by the [`crossbeam-epoch`](https://docs.rs/crossbeam-epoch) crate: its default collector,
-/// or, as [`Domain<CrossbeamEpoch>`], one of its own or [of the user's](Domain::from).
+/// or, as [`Domain<CrossbeamEpoch>`](Domain), one of its own or of the user's.
 ///
 /// **Progress**: pinning is wait-free but for the collecting that crossbeam does at each 128th pin;
 /// retiring is lock-free. **Pending memory is not bounded** while a thread stays in a critical
@@ -39,7 +41,12 @@ use crate::sync::{AtomicPtr, Ordering, thread_local};
 /// it pins again or exits: no other thread's [`collect`](crate::Reclaimer::collect) reaches it.
 ///
 /// Of an owned domain that is dropped, what was retired by *other* threads that still live may
-/// stay until they exit or use another owned domain for the first time.
+/// stay until they exit or use another owned domain for the first time; and for ever, if a guard of
+/// it was forgotten.
+///
+/// crossbeam allocates a little for each 64 objects that a thread retires, and aborts there when
+/// there is no memory. A program that itself defers functions to a collector that it shares with
+/// this crate, and lets them panic, gets the panic wherever crossbeam runs them: in a `pin`, too.
 ///
 /// ```
 /// use sexton::{CrossbeamEpoch, Stack};
@@ -47,6 +54,16 @@ use crate::sync::{AtomicPtr, Ordering, thread_local};
 /// let stack = Stack::<_, CrossbeamEpoch>::new();
 /// stack.push(1);
 /// assert_eq!(stack.pop(), Some(1));
+/// ```
+/// A collector of the user's (feature `crossbeam-epoch`):
+///
+/// ```
+/// use sexton::{CrossbeamEpoch, Domain, Queue};
+///
+/// let collector = crossbeam_epoch::Collector::new();
+/// let domain = Domain::<CrossbeamEpoch>::from(collector.clone());
+/// let queue = Queue::with_reclaimer(domain);
+/// queue.push(1);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CrossbeamEpoch;
@@ -72,10 +89,6 @@ impl State {
             None => crossbeam_epoch::pin(),
             Some(collector) => pin_registered(collector, &self.alive),
         }
-    }
-
-    fn reclaimed(&self) -> u64 {
-        self.stats().reclaimed
     }
 
     fn stats(&self) -> Stats {
@@ -133,6 +146,12 @@ fn unregister(collector: &Collector) {
     });
     // I1: dropped after the borrow.
     drop(found);
+}
+
+/// crossbeam stores a deferred function of up to three words without an allocation.
+fn fits_crossbeam<F: FnOnce()>(function: F) -> F {
+    const { assert!(size_of::<F>() <= 3 * size_of::<usize>()) }
+    function
 }
 
 /// Rounds without progress after which nothing more can be had: an epoch is passed in one, garbage
@@ -194,20 +213,20 @@ unsafe impl Scheme for CrossbeamEpoch {
     unsafe fn clear(_: &State, _: &Guard, (): &mut ()) {}
 
     unsafe fn retire(domain: &State, section: &Guard, retired: Retired) {
-        let bytes = retired.bytes();
         let counts = Arc::clone(domain.counts.mine());
-        counts.retired(bytes);
-        // Three words, so that crossbeam stores the function without an allocation.
-        let buried = move || {
-            // SAFETY: crossbeam calls it when no guard that could have seen the object is left,
-            // and by the caller's promise later ones can't find it. What is captured may be used
-            // on any thread, at any time, by the same promise.
-            let dropped = unsafe { retired.reclaim() };
-            counts.reclaimed(bytes, dropped);
-        };
-        const { assert!(size_of::<Retired>() + size_of::<Arc<Counts>>() <= 3 * size_of::<usize>()) }
-        // SAFETY: as said above.
-        unsafe { section.defer_unchecked(buried) };
+        counts.retired(retired.bytes());
+        let ripe = fits_crossbeam(move || {
+            bury(move || {
+                let bytes = retired.bytes();
+                // SAFETY: crossbeam calls it when no guard that could have seen the object is
+                // left, and by the caller's promise later ones can't find it.
+                let dropped = unsafe { retired.reclaim() };
+                counts.reclaimed(bytes, dropped);
+            });
+        });
+        // SAFETY: what is captured may be used on any thread, at any later time: the caller's
+        // promise for the object, and the counts are shared ownership.
+        unsafe { section.defer_unchecked(ripe) };
     }
 
     #[inline]
@@ -217,14 +236,7 @@ unsafe impl Scheme for CrossbeamEpoch {
     }
 
     fn collect(domain: &State) -> usize {
-        let before = domain.reclaimed();
-        let mut idle = 0;
-        while idle < IDLE_ROUNDS && domain.stats().pending > 0 {
-            let reclaimed = domain.reclaimed();
-            domain.pin().flush();
-            idle = if domain.reclaimed() == reclaimed { idle + 1 } else { 0 };
-        }
-        usize::try_from(domain.reclaimed() - before).unwrap_or(usize::MAX)
+        Rounds::new(|| domain.stats()).run(IDLE_ROUNDS, || domain.pin().flush())
     }
 
     fn drain(domain: &mut State) {
@@ -252,6 +264,7 @@ unsafe impl GlobalScheme for CrossbeamEpoch {
 // SAFETY: a region, and slots are nothing.
 unsafe impl GuardScoped for CrossbeamEpoch {}
 
+#[cfg(feature = "crossbeam-epoch")]
 impl From<Collector> for Domain<CrossbeamEpoch> {
     /// A domain on a collector of the user's.
     ///

@@ -20,7 +20,10 @@
 //! - **I1.** `ripe` is a list through the headers of objects that haphazard has given up: nobody
 //!   protects them, nobody else knows them.
 //! - **I2.** `COLLECTING` is not null only during a call of this thread into haphazard's domain,
-//!   and then points to the ripe list of the section that made the call.
+//!   and then points to a ripe list that is buried before that domain goes. Every such call sets
+//!   it, so what is given up during a call is of the call's domain (or is not ours).
+//! - **I3.** The counts are in an allocation of their own, which the headers point to: `drain` has
+//!   the domain's state as `&mut` while they are used.
 
 use core::cell::Cell;
 use core::fmt;
@@ -31,9 +34,11 @@ use std::sync::LazyLock;
 use haphazard::raw::Pointer;
 use haphazard::{Global, HazardPointer};
 
-use crate::retired::{Retired, Vtable};
+use super::burial::{Rounds, bury};
+use crate::retired::{Retired, Vtable, swallow_panic};
 use crate::scheme::{GlobalScheme, Protection, Scheme, Stats};
 use crate::sharded::{Counts, Sharded};
+use crate::sync::counter::Arc;
 use crate::sync::{AtomicPtr, Ordering, fence, thread_local};
 
 /// Hazard pointers by the [`haphazard`](https://docs.rs/haphazard) crate: its global domain, or, as
@@ -47,7 +52,8 @@ use crate::sync::{AtomicPtr, Ordering, fence, thread_local};
 /// haphazard allocates when it retires, and aborts there when there is no memory.
 ///
 /// A program that retires objects of its own in haphazard's global domain should know that their
-/// `Drop` may run in the middle of an operation of ours.
+/// `Drop` may run in the middle of an operation of ours. If it panics there, the panic is reported
+/// by its hook and goes no further, but haphazard loses what else it was about to reclaim.
 ///
 /// ```
 /// use sexton::{Haphazard, Stack};
@@ -67,7 +73,8 @@ pub struct Owned;
 /// The state of a domain; public only because [`Scheme::Domain`] is.
 pub struct State {
     domain: Kind,
-    counts: Sharded<Counts>,
+    /// I3.
+    counts: Arc<Sharded<Counts>>,
 }
 
 enum Kind {
@@ -85,20 +92,9 @@ impl State {
     fn owned(&self) -> Option<&'static haphazard::Domain<Owned>> {
         match self.domain {
             Kind::Global => None,
-            // SAFETY: freed in `Drop` of this state only, and slots are not used after that, by
-            // the contract of `Scheme`.
+            // SAFETY: freed in `drain` only, and slots are not used after that, by the contract of
+            // `Scheme`.
             Kind::Owned(domain) => Some(unsafe { domain.as_ref() }),
-        }
-    }
-}
-
-impl Drop for State {
-    fn drop(&mut self) {
-        if let Kind::Owned(domain) = self.domain {
-            // SAFETY: made by `Box::into_raw`, freed once. haphazard frees in its own drop what is
-            // still retired; the counts that our headers point to are alive until we return.
-            drop(unsafe { Box::from_raw(domain.as_ptr()) });
-            self.domain = Kind::Global;
         }
     }
 }
@@ -113,8 +109,8 @@ impl fmt::Debug for State {
 #[derive(Debug)]
 pub struct Header {
     vtable: &'static Vtable,
-    /// The domain's, which outlives all deleters.
-    counts: NonNull<Sharded<Counts>>,
+    /// The domain's, from its `Arc`; good until the object is reclaimed.
+    counts: *const Sharded<Counts>,
     /// I1.
     next: Cell<*mut Self>,
 }
@@ -199,11 +195,12 @@ impl Deref for Unprotected {
 
 impl Drop for Unprotected {
     fn drop(&mut self) {
-        let header = crate::retired::header::<Header>(self.0.cast());
+        // SAFETY: a node that was retired in this scheme, and so made by a guard of it.
+        let header = unsafe { crate::retired::header::<Header>(self.0.cast()) };
         let collecting = COLLECTING.with(Cell::get);
         if collecting.is_null() {
             // SAFETY: haphazard has given the object up; nobody protects it.
-            unsafe { bury(header) };
+            unsafe { bury_object(header) };
         } else {
             // SAFETY: I2: the list is alive. The header is ours (I1).
             unsafe {
@@ -214,21 +211,25 @@ impl Drop for Unprotected {
     }
 }
 
-/// Reclaims the object with this header.
+/// Reclaims the object with this header, now or after the burial that we are in.
 ///
 /// # Safety
-/// The object is retired, in nobody's list, and nobody protects it.
-unsafe fn bury(header: NonNull<Header>) {
+/// The object is retired, in nobody's list, and nobody protects it; its domain's state is alive.
+unsafe fn bury_object(header: NonNull<Header>) {
     // SAFETY: the header is alive until the object is reclaimed, and is copied before that. The
-    // value begins where the header ends. The counts are the domain's, which is alive: it is being
-    // used or dropped. (For a global one they are static.)
-    unsafe {
+    // value begins where the header ends. The counts are alive as the domain is; from here on they
+    // are shared ownership, as the domain may be gone when the burial's turn comes.
+    let (retired, counts) = unsafe {
         let Header { vtable, counts, .. } = header.read();
-        let retired = Retired::from_parts(header.add(1).cast(), vtable);
+        Arc::increment_strong_count(counts);
+        (Retired::from_parts(header.add(1).cast(), vtable), Arc::from_raw(counts))
+    };
+    bury(move || {
         let bytes = retired.bytes();
-        let dropped = retired.reclaim();
-        counts.as_ref().mine().reclaimed(bytes, dropped);
-    }
+        // SAFETY: the caller's.
+        let dropped = unsafe { retired.reclaim() };
+        counts.mine().reclaimed(bytes, dropped);
+    });
 }
 
 /// Reclaims up to `budget` objects of a list.
@@ -239,7 +240,7 @@ fn bury_ripe(ripe: &RipeList, budget: usize) -> usize {
         // SAFETY: I1. It is taken off the list before user code runs, which may come back here.
         unsafe {
             ripe.set(header.as_ref().next.get());
-            bury(header);
+            bury_object(header);
         }
         buried += 1;
     }
@@ -277,7 +278,7 @@ unsafe impl Scheme for Haphazard {
         let domain = Box::new(haphazard::Domain::new(&Owned));
         // SAFETY: a box is not null.
         let domain = unsafe { NonNull::new_unchecked(Box::into_raw(domain)) };
-        State { domain: Kind::Owned(domain), counts: Sharded::default() }
+        State { domain: Kind::Owned(domain), counts: Arc::default() }
     }
 
     #[inline]
@@ -292,7 +293,7 @@ unsafe impl Scheme for Haphazard {
 
     #[inline]
     unsafe fn header(domain: &State, _: &Section, vtable: &'static Vtable) -> Header {
-        let counts = NonNull::from(&domain.counts);
+        let counts = Arc::as_ptr(&domain.counts);
         Header { vtable, counts, next: Cell::new(ptr::null_mut()) }
     }
 
@@ -345,14 +346,18 @@ unsafe impl Scheme for Haphazard {
         let value = retired.address().as_ptr().cast::<Value>();
         // The header has all that is needed to reclaim it.
         let _ = retired;
-        collecting(&section.ripe, || {
-            // SAFETY: retired once, unlinked, and valid until it is reclaimed: the caller's.
-            unsafe {
-                match domain.owned() {
-                    None => haphazard::Domain::global().retire_ptr::<Value, Unprotected>(value),
-                    Some(domain) => domain.retire_ptr::<Value, Unprotected>(value),
+        // S5: an object of the program's own may panic here. Ours do not, and nothing of ours is
+        // left half done by it.
+        swallow_panic(|| {
+            collecting(&section.ripe, || {
+                // SAFETY: retired once, unlinked, and valid until it is reclaimed: the caller's.
+                unsafe {
+                    match domain.owned() {
+                        None => haphazard::Domain::global().retire_ptr::<Value, Unprotected>(value),
+                        Some(domain) => domain.retire_ptr::<Value, Unprotected>(value),
+                    }
                 }
-            }
+            });
         });
     }
 
@@ -362,24 +367,27 @@ unsafe impl Scheme for Haphazard {
     }
 
     fn collect(domain: &State) -> usize {
-        let mut collected = 0;
-        // A value's drop may retire more: until nothing more is found.
-        loop {
+        let rounds = Rounds::new(|| Counts::sum(domain.counts.iter()));
+        rounds.run(1, || {
             let ripe = RipeList::new(ptr::null_mut());
-            collecting(&ripe, || match domain.owned() {
-                None => haphazard::Domain::global().eager_reclaim(),
-                Some(domain) => domain.eager_reclaim(),
+            swallow_panic(|| {
+                collecting(&ripe, || match domain.owned() {
+                    None => haphazard::Domain::global().eager_reclaim(),
+                    Some(domain) => domain.eager_reclaim(),
+                });
             });
-            match bury_ripe(&ripe, usize::MAX) {
-                0 => return collected,
-                buried => collected += buried,
-            }
-        }
+            bury_ripe(&ripe, usize::MAX);
+        })
     }
 
     fn drain(domain: &mut State) {
-        // The drop of haphazard's domain reclaims all that is left; see `Drop` of the state.
-        let _ = domain;
+        if let Kind::Owned(raw) = core::mem::replace(&mut domain.domain, Kind::Global) {
+            let ripe = RipeList::new(ptr::null_mut());
+            // SAFETY: made by `Box::into_raw`, and freed once: the kind has been replaced.
+            // haphazard gives up in its drop what is still retired.
+            collecting(&ripe, || drop(unsafe { Box::from_raw(raw.as_ptr()) }));
+            bury_ripe(&ripe, usize::MAX);
+        }
     }
 
     fn stats(domain: &State) -> Stats {
@@ -392,7 +400,7 @@ unsafe impl GlobalScheme for Haphazard {
     #[inline]
     fn global() -> &'static State {
         static GLOBAL: LazyLock<State> =
-            LazyLock::new(|| State { domain: Kind::Global, counts: Sharded::default() });
+            LazyLock::new(|| State { domain: Kind::Global, counts: Arc::default() });
         &GLOBAL
     }
 }

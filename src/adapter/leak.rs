@@ -114,7 +114,8 @@ unsafe impl Scheme for Leak {
 
     unsafe fn retire(domain: &State, (): &(), retired: Retired) {
         domain.counts.mine().retired(retired.bytes());
-        let header = retired.header::<Header>();
+        // SAFETY: the node was made by a guard of this scheme.
+        let header = unsafe { retired.header::<Header>() };
         let list = domain.lists.mine();
         // Relaxed: the head is only written back; nobody follows it before the drain.
         let mut head = list.head.load(Ordering::Relaxed);
