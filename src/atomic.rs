@@ -177,6 +177,7 @@ impl<T> fmt::Debug for Ptr<T> {
 /// // SAFETY: just unlinked, by us, from the one place where it stood.
 /// unsafe { guard.retire(node) };
 /// ```
+#[repr(transparent)]
 pub struct Atomic<T> {
     link: AtomicPtr<T>,
     /// `Send` and `Sync` are decided below, not by `AtomicPtr`, which always is both.

@@ -82,10 +82,11 @@ fn buckets_for(entries: usize) -> usize {
 
 impl Buckets {
     pub(super) fn new<S: Scheme>(guard: &Guard<'_, S>, entries: usize) -> Self {
+        let count = buckets_for(entries);
         let first = guard.owned(Link::new(sentinel_order(0))).into_ptr().as_raw();
         Self {
             segments: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
-            count: AtomicUsize::new(buckets_for(entries)),
+            count: AtomicUsize::new(count),
             first,
         }
     }
@@ -108,10 +109,38 @@ impl Buckets {
         self.count.fetch_max(buckets_for(entries), Ordering::Relaxed);
     }
 
-    /// Keeps room for so many entries only. Sentinels stay.
-    pub(super) fn shrink_for(&self, entries: usize) {
-        // Relaxed: as above.
-        self.count.fetch_min(buckets_for(entries), Ordering::Relaxed);
+    /// Keeps room for so many entries only, and frees the rest.
+    ///
+    /// # Safety
+    /// Nobody else uses the table or the list.
+    pub(super) unsafe fn shrink_for<S: Scheme>(&mut self, entries: usize) {
+        // Relaxed, here and below: borrowed exclusively.
+        let count = buckets_for(entries).min(self.count.load(Ordering::Relaxed));
+        self.count.store(count, Ordering::Relaxed);
+        let is_spare =
+            |link: &Link| link.is_sentinel() && sentinel_index(link.place().order) >= count;
+        let mut at = Ptr::from_raw(self.first);
+        // SAFETY: linked nodes are alive.
+        while let Some(link) = unsafe { at.as_ref() } {
+            let next = link.next_exclusive().0;
+            // SAFETY: as above.
+            match unsafe { next.as_ref() }.filter(|next| is_spare(next)) {
+                None => at = next,
+                Some(spare) => {
+                    link.set_next_exclusive(spare.next_exclusive().0);
+                    // SAFETY: unlinked; its slot is in a segment that goes below.
+                    drop(unsafe { Owned::<Link, S>::from_ptr(next) });
+                }
+            }
+        }
+        // A segment begins with bucket 2^n, and `count` is a power of two: all of it goes, or none.
+        for segment in locate(count).0..SEGMENTS {
+            let slots = self.segments[segment].swap(ptr::null_mut(), Ordering::Relaxed);
+            if !slots.is_null() {
+                // SAFETY: I2; nothing leads to it any more.
+                unsafe { free_segment(slots, segment) };
+            }
+        }
     }
 
     /// A sentinel from which a walk reaches every entry with this hash.
@@ -195,11 +224,7 @@ impl Buckets {
 
     #[cold]
     fn add_segment(&self, segment: usize) -> Option<*mut Slot> {
-        let len = segment_len(segment);
-        let mut slots = Vec::new();
-        slots.try_reserve_exact(len).ok()?;
-        slots.extend((0..len).map(|_| Slot::null()));
-        let new = Box::into_raw(slots.into_boxed_slice()).cast::<Slot>();
+        let new = new_segment(segment)?;
         let place = &self.segments[segment];
         // Release: publishes the nulls. Acquire: another thread's are seen.
         match place.compare_exchange(ptr::null_mut(), new, Ordering::Release, Ordering::Acquire) {
@@ -241,8 +266,25 @@ impl Buckets {
     }
 }
 
+/// A boxed slice of null slots, by its first; `None` when there is no memory.
+#[cfg(not(any(loom, crossbeam_loom)))]
+fn new_segment(segment: usize) -> Option<*mut Slot> {
+    let layout = core::alloc::Layout::array::<Slot>(segment_len(segment)).ok()?;
+    // A large one is not written now, but page by page, as it is used.
+    // SAFETY: its size is not 0. A null slot is all zero bits: it is a transparent pointer.
+    let slots = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<Slot>();
+    (!slots.is_null()).then_some(slots)
+}
+
+/// As above; a model's atomics must be made one by one.
+#[cfg(any(loom, crossbeam_loom))]
+fn new_segment(segment: usize) -> Option<*mut Slot> {
+    let slots: Box<[Slot]> = (0..segment_len(segment)).map(|_| Slot::null()).collect();
+    Some(Box::into_raw(slots).cast())
+}
+
 /// # Safety
-/// `slots` came from `add_segment` with this number, and is not used any more.
+/// `slots` came from `new_segment` with this number, and is not used any more.
 unsafe fn free_segment(slots: *mut Slot, segment: usize) {
     let slots = ptr::slice_from_raw_parts_mut(slots, segment_len(segment));
     // SAFETY: it was a boxed slice of this length.

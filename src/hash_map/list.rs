@@ -14,9 +14,9 @@
 //! # Invariants
 //!
 //! - **I1.** A link that is marked never changes again, and only such a node is unlinked.
-//! - **I2.** A node whose link is unmarked is in the list; so is what that link leads to. So a
-//!   pointer that was announced, and found in an unmarked link afterwards, is covered: its node was
-//!   in the list then, and not retired. (A marked link proves nothing.)
+//! - **I2.** A node whose link is unmarked is in the list; so is what that link leads to. So what
+//!   `protect` returns from an unmarked link is covered: its node was in the list when the link was
+//!   read again, and not retired. (A marked link proves nothing.)
 //! - **I3.** A node is retired by the thread whose CAS unlinked it, once: an unmarked link leads to
 //!   it only from one place, and it is never linked again.
 //! - **I4.** Nodes stand in ascending `(order, serial)`, no two with the same; a new node goes behind
@@ -24,10 +24,12 @@
 //!   So two who insert the same key meet at the same link, and one of them wins; and a walk can take
 //!   up at the place where another one left.
 //! - **I5.** A sentinel is never marked.
-//! - **I6.** *No zombie.* What is written into a link is covered until the CAS, or cannot have been
-//!   retired if the CAS succeeds; so a link never holds the address of a living node with the
-//!   provenance of a dead one that was there before. (An unlinking CAS writes what a marked link
-//!   leads to: that cannot be unlinked before the marked node is. For the others it is announced.)
+//! - **I6.** *No zombie.* A pointer that was loaded before it was covered is never used again, not
+//!   even if it compares equal to what a link holds now: its node may be gone, and another one have
+//!   its address, whose content was not acquired. What is followed, and what is written into a
+//!   link, is what `protect` returned. (But for what a marked link leads to, which an unlinking CAS
+//!   writes: that cannot be unlinked before the marked node is, so if the CAS succeeds it was
+//!   there all the time.)
 //!
 //! # Orderings
 //!
@@ -80,9 +82,10 @@ impl Link {
         (next.with_tag(0), next.tag() == MARK)
     }
 
-    /// Sets the next node, for whoever has the list to himself.
+    /// Sets the next node, for whoever has the list to himself. The mark stays.
     pub(super) fn set_next_exclusive(&self, next: Ptr<Self>) {
-        self.next.store(next, Ordering::Relaxed);
+        let mark = self.next.load(Ordering::Relaxed).tag();
+        self.next.store(next.with_tag(mark), Ordering::Relaxed);
     }
 }
 
@@ -103,8 +106,6 @@ pub(super) struct Cursor<'g, S: Scheme> {
     before: Shield<'g, Link, S>,
     /// The node where it stopped, or nothing at the list's end.
     pub(super) at: Shield<'g, Link, S>,
-    /// What `at` led to then, unmarked.
-    next: Ptr<Link>,
     /// How many nodes it passed.
     pub(super) passed: usize,
 }
@@ -130,13 +131,7 @@ impl<'g, S: Scheme> Cursor<'g, S> {
         start: &'g Link,
         mut stop: impl FnMut(&Shield<'g, Link, S>, &Link) -> bool,
     ) -> Self {
-        let mut cursor = Self {
-            start,
-            before: guard.shield(),
-            at: guard.shield(),
-            next: Ptr::null(),
-            passed: 0,
-        };
+        let mut cursor = Self { start, before: guard.shield(), at: guard.shield(), passed: 0 };
         while !cursor.try_walk::<N>(guard, &mut stop) {}
         cursor
     }
@@ -154,19 +149,17 @@ impl<'g, S: Scheme> Cursor<'g, S> {
         loop {
             // SAFETY: covered: found in an unmarked link, here and below (I2).
             let Some(node) = (unsafe { self.at.as_ref() }) else { return true };
-            // Acquire: it may be followed.
-            self.next = node.next.load(Ordering::Acquire);
-            if self.next.tag() == MARK {
-                let next = self.next.with_tag(0);
-                if !self.unlink::<N>(guard, next) {
+            // Acquire: it may be linked.
+            let next = node.next.load(Ordering::Acquire);
+            if next.tag() == MARK {
+                if !self.unlink::<N>(guard, next.with_tag(0)) {
                     return false;
                 }
-                // I2: announced, then found in the link before, which is unmarked if it has no
-                // tag. Relaxed: `next` was acquired, whoever linked it here.
                 let (at, before) = (&mut self.at, &self.before);
                 // SAFETY: covered, as above.
                 let link = &unsafe { before.as_ref() }.unwrap_or(self.start).next;
-                if !at.announce_if(next, || link.load(Ordering::Relaxed) == next) {
+                // I6: whatever is there now. I2: if the link is unmarked, it is covered.
+                if at.protect(link).tag() == MARK {
                     return false;
                 }
                 continue;
@@ -228,16 +221,19 @@ impl<'g, S: Scheme> Cursor<'g, S> {
     /// Takes the node where the walk stopped out of the list: marked, perhaps still linked. False
     /// if another thread got in between.
     pub(super) fn remove<N: Retire<S>>(&self, guard: &Guard<'_, S>) -> bool {
-        let mut next = guard.shield();
-        self.cover_next(&mut next) && self.mark::<N>(guard, self.next)
+        match self.successor(guard) {
+            Some(next) => self.mark::<N>(guard, &next, next.ptr()),
+            None => false,
+        }
     }
 
-    /// I6: covers what `at` leads to; false if that has changed.
-    fn cover_next(&self, shield: &mut Shield<'_, Link, S>) -> bool {
+    /// What `at` leads to, covered (I6); `None` if `at` is out of the list, or nothing.
+    fn successor<'s>(&self, guard: &'s Guard<'s, S>) -> Option<Shield<'s, Link, S>> {
+        let mut next = guard.shield();
         // SAFETY: covered, as in `walk`.
-        let Some(node) = (unsafe { self.at.as_ref() }) else { return false };
-        // I2: the link is unmarked. Relaxed: `next` was acquired.
-        shield.announce_if(self.next, || node.next.load(Ordering::Relaxed) == self.next)
+        let node = unsafe { self.at.as_ref() }?;
+        // I2.
+        (next.protect(&node.next).tag() != MARK).then_some(next)
     }
 
     /// Puts a new node in the place of the one where the walk stopped; gives it back if another
@@ -248,17 +244,14 @@ impl<'g, S: Scheme> Cursor<'g, S> {
         mut node: Owned<T, S>,
         as_link: impl FnOnce(&mut T) -> &mut Link,
     ) -> Result<Ptr<Link>, Owned<T, S>> {
-        let mut next = guard.shield();
-        if !self.cover_next(&mut next) {
-            return Err(node);
-        }
+        let Some(next) = self.successor(guard) else { return Err(node) };
         let link = as_link(&mut node);
         // I4.
         link.place = self.place().expect("there is something to replace");
         // Relaxed: published by the CAS.
-        link.next.store(self.next, Ordering::Relaxed);
+        link.next.store(next.ptr(), Ordering::Relaxed);
         let new = node.into_ptr();
-        if self.mark::<N>(guard, new.cast()) {
+        if self.mark::<N>(guard, &next, new.cast()) {
             Ok(new.cast())
         } else {
             // SAFETY: it was not linked.
@@ -266,21 +259,24 @@ impl<'g, S: Scheme> Cursor<'g, S> {
         }
     }
 
-    /// Marks the node where the walk stopped, and leads from it to `next`; then tries to unlink it.
-    /// If that fails, the next walk past it does it.
-    fn mark<N: Retire<S>>(&self, guard: &Guard<'_, S>, next: Ptr<Link>) -> bool {
+    /// Marks the node where the walk stopped, if it still leads to `successor`, and leads from it
+    /// to `next`; then sees to it that it is unlinked.
+    fn mark<N: Retire<S>>(
+        &self,
+        guard: &Guard<'_, S>,
+        successor: &Shield<'_, Link, S>,
+        next: Ptr<Link>,
+    ) -> bool {
         // SAFETY: covered, as in `walk`.
         let Some(node) = (unsafe { self.at.as_ref() }) else { return false };
-        let marked = next.with_tag(MARK);
+        let (current, marked) = (successor.ptr(), next.with_tag(MARK));
         // Release: publishes a replacement. I1: it fails if the node is marked.
         let won = node
             .next
-            .compare_exchange(self.next, marked, Ordering::Release, Ordering::Relaxed)
+            .compare_exchange(current, marked, Ordering::Release, Ordering::Relaxed)
             .is_ok();
         if won && !self.unlink::<N>(guard, next) {
-            let place = node.place;
-            // Another walk, past the place, unlinks it, if nobody else has.
-            Self::sweep::<N>(guard, self.start, place);
+            Self::sweep::<N>(guard, self.start, node.place);
         }
         won
     }

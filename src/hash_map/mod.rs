@@ -30,7 +30,7 @@ use self::buckets::Buckets;
 use self::entry::Node;
 use self::list::Link;
 use crate::Epoch;
-use crate::atomic::Owned;
+use crate::atomic::{Atomic, Owned};
 use crate::domain::Reclaimer;
 use crate::exclusive::{Drain, Exclusive, IntoIter, drop_all};
 use crate::guard::{Guard, Pinned, Ref};
@@ -66,16 +66,28 @@ use crate::sync::counter::{AtomicIsize, Relaxed};
 /// and `'static`. With a terrible hasher (all keys equal) the map is a list, and nothing worse. With
 /// an `Eq` or `Hash` that lies or panics, entries may be found or not, but each is dropped once.
 ///
+/// A map is invariant in both: it takes values in as well as it hands them out.
+///
+/// ```compile_fail
+/// use sexton::HashMap;
+///
+/// fn coerce(map: &HashMap<u8, for<'a> fn(&'a str)>) -> &HashMap<u8, fn(&'static str)> {
+///     map
+/// }
+/// ```
+///
 /// # Memory
-/// An entry is one node: key, value and three words, and what the scheme adds; a bucket is one slot
-/// and one node of three words. The table doubles when there are two entries to a bucket; entries
-/// never move. Buckets are given back when the map is dropped.
+/// An entry is one node: key, value, a pointer and two `u64`, and what the scheme adds; a bucket is
+/// one slot and one such node without an entry. The table doubles when there are two entries to a
+/// bucket, which a few insertions may pass before one of them notices; entries never move. Buckets
+/// are given back by [`shrink_to_fit`](Self::shrink_to_fit), and when the map is dropped.
 ///
 /// # Iteration
 /// A key that is in the map from the iteration's begin to its end is seen exactly once, whatever
 /// happens to other keys and however the table grows; with its value at the moment when the
 /// iteration got there. A key that is inserted or removed meanwhile may be seen or not; one that is
-/// removed and inserted again may be seen twice.
+/// removed and inserted again may be seen twice. Each step looks its place up again, so among keys
+/// of one and the same hash it takes as long as there are such keys.
 ///
 /// # When to use a lock instead
 /// When few threads share the map, or hold it for long: a sharded lock around a flat table uses less
@@ -86,7 +98,8 @@ pub struct HashMap<K, V, S = RandomState, R: Reclaimer = Epoch> {
     len: Box<Sharded<AtomicIsize>>,
     hasher: S,
     reclaimer: R,
-    entries: PhantomData<Node<K, V>>,
+    /// As the list's links would be, if they were not to the nodes' common beginning; invariant.
+    entries: PhantomData<Atomic<Node<K, V>>>,
 }
 
 // SAFETY: the map owns its entries; removed ones are dropped by other threads.
@@ -422,15 +435,17 @@ impl<K, V, S, R: Reclaimer> HashMap<K, V, S, R> {
         self.buckets.grow_for(self.len().saturating_add(additional));
     }
 
-    /// Uses no more buckets than the entries need. Those that are there stay allocated.
+    /// Keeps no more buckets than the entries need, and frees the rest.
     ///
     /// ```
-    /// let map = sexton::HashMap::<u32, u32>::with_capacity(1000);
+    /// let mut map = sexton::HashMap::<u32, u32>::with_capacity(1000);
     /// map.shrink_to_fit();
     /// assert!(map.capacity() < 1000);
     /// ```
-    pub fn shrink_to_fit(&self) {
-        self.buckets.shrink_for(self.len());
+    pub fn shrink_to_fit(&mut self) {
+        let len = self.len();
+        // SAFETY: borrowed exclusively.
+        unsafe { self.buckets.shrink_for::<R::Scheme>(len) };
     }
 
     /// Goes through all entries, and may change the values: nobody else has the map.
@@ -456,8 +471,9 @@ impl<K, V, S, R: Reclaimer> HashMap<K, V, S, R> {
         Drain::new(self)
     }
 
-    fn count(&self, change: isize) {
-        self.len.mine().fetch_add(change, Relaxed);
+    /// Counts an entry in, or out; returns what this group of threads had counted before.
+    fn count(&self, change: isize) -> isize {
+        self.len.mine().fetch_add(change, Relaxed)
     }
 }
 
@@ -469,10 +485,9 @@ where
     R: Reclaimer,
 {
     fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
-        // The table goes by the low bits, which a weak hasher may leave alike: all bits of the
-        // product's upper half depend on all below. (Knuth's multiplicative hashing.)
-        let product = self.hasher.hash_one(key).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        product ^ (product >> 32)
+        // A weak hasher may leave many bits alike. The product's top bits depend on all of its
+        // bits (Knuth's multiplicative hashing), and the table goes by the low ones.
+        self.hasher.hash_one(key).wrapping_mul(0x9e37_79b9_7f4a_7c15).reverse_bits()
     }
 
     /// A clone of a key's value. To borrow it instead, [`pin`](Self::pin) or [`read`](Self::read).
@@ -555,7 +570,8 @@ where
     }
 
     /// Replaces the key's value by what `change` makes of it, in one atomic step; false if the key
-    /// is absent. `change` runs again when another thread has changed the entry meanwhile.
+    /// is absent. `change` runs again when the entry was changed meanwhile, by another thread or by
+    /// itself.
     ///
     /// # Panics
     /// If `change` does (the value stays); aborts as [`Box::new`] does when there is no memory.

@@ -17,6 +17,10 @@ use crate::sync::Backoff;
 /// A walk that passed more nodes than this is a reason to look whether the table is full.
 const LONG_WALK: usize = 4;
 
+/// And after so many insertions by a group of threads it is looked in any case: entries that come
+/// in descending order are all found at once.
+const LOOK_EVERY: isize = 64;
+
 fn value<'g, K, V, S: Scheme>(entry: Ref<'g, Entry<K, V>, S>) -> Ref<'g, V, S> {
     Ref::map(entry, |entry| &entry.value)
 }
@@ -97,8 +101,8 @@ where
     /// What comes after each successful insertion: counting, and a larger table when it is full.
     fn inserted(&self, cursor: &Cursor<'_, R::Scheme>) {
         let map = self.structure();
-        map.count(1);
-        if cursor.passed > LONG_WALK {
+        let before = map.count(1);
+        if cursor.passed > LONG_WALK || before % LOOK_EVERY == 0 {
             let len = map.len();
             if len > map.capacity() {
                 map.buckets.grow_for(len);
@@ -293,8 +297,8 @@ where
     /// Replaces the key's value by what `change` makes of it, in one atomic step, and returns the
     /// new one; `None` if the key is absent.
     ///
-    /// `change` runs again when another thread has changed the entry meanwhile. The key replaces
-    /// the one in the map.
+    /// `change` runs again when the entry was changed meanwhile, by another thread or by itself (so
+    /// if it does that each time, it never ends). The key replaces the one in the map.
     ///
     /// # Panics
     /// If `change` does (the value stays); aborts as [`Box::new`] does when there is no memory.
@@ -319,7 +323,7 @@ where
     /// Looks at the key's entry and inserts, replaces, removes or leaves it, as `decide` says, in
     /// one atomic step. See [`Operation`] for an example.
     ///
-    /// `decide` runs again when another thread has changed the entry meanwhile.
+    /// `decide` runs again when the entry was changed meanwhile, by another thread or by itself.
     ///
     /// # Panics
     /// If `decide` does (the entry stays); aborts as [`Box::new`] does when there is no memory.
@@ -414,7 +418,7 @@ where
     /// Removes the key's entry if `condition` says so, in one atomic step, and returns its value;
     /// `None` if it stays, or the key is absent.
     ///
-    /// `condition` runs again when another thread has changed the entry meanwhile.
+    /// `condition` runs again when the entry was changed meanwhile, by another thread or by itself.
     ///
     /// # Panics
     /// If `condition` does; the entry stays.
@@ -496,7 +500,7 @@ where
     }
 
     /// Removes the entries for which `keep` says no. Each removal is atomic: `keep` has seen the
-    /// very entry that is removed, and runs again when another thread has changed it meanwhile.
+    /// very entry that is removed, and runs again when it was changed meanwhile.
     ///
     /// # Panics
     /// If `keep` does; what it had refused until then is removed.
