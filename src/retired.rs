@@ -179,6 +179,12 @@ impl Retired {
         self.vtable
     }
 
+    /// Whether reclaiming it runs the `Drop` of some type.
+    #[inline]
+    pub fn runs_user_code(&self) -> bool {
+        self.vtable.drop_value.is_some()
+    }
+
     /// The size of the node's block in bytes, header included.
     #[inline]
     pub fn bytes(&self) -> usize {

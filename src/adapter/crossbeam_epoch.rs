@@ -18,6 +18,7 @@
 //!   passed on.
 
 use core::cell::RefCell;
+use core::ops::Deref;
 use std::rc::Rc;
 use std::sync::{LazyLock, Weak};
 
@@ -148,10 +149,33 @@ fn unregister(collector: &Collector) {
     drop(found);
 }
 
-/// crossbeam stores a deferred function of up to three words without an allocation.
-fn fits_crossbeam<F: FnOnce()>(function: F) -> F {
-    const { assert!(size_of::<F>() <= 3 * size_of::<usize>()) }
-    function
+/// Defers the burial of an object.
+///
+/// # Safety
+/// The object is unlinked, and may be reclaimed on any thread, at any time when no guard that could
+/// have seen it is left; `counts` may be used there and then.
+unsafe fn defer<C>(section: &Guard, retired: Retired, counts: C)
+where
+    C: Deref<Target = Counts> + 'static,
+{
+    // crossbeam stores a deferred function of up to three words without an allocation.
+    const { assert!(size_of::<(Retired, C)>() <= 3 * size_of::<usize>()) }
+    let runs_user_code = retired.runs_user_code();
+    let burial = move || {
+        let bytes = retired.bytes();
+        // SAFETY: crossbeam calls it when no guard that could have seen the object is left, and by
+        // the caller's promise later ones can't find it.
+        let dropped = unsafe { retired.reclaim() };
+        counts.reclaimed(bytes, dropped);
+    };
+    // SAFETY: what is captured may be used on any thread, at any later time: the caller's promise.
+    unsafe {
+        if runs_user_code {
+            section.defer_unchecked(move || bury(burial));
+        } else {
+            section.defer_unchecked(burial);
+        }
+    }
 }
 
 /// Rounds without progress after which nothing more can be had: an epoch is passed in one, garbage
@@ -213,20 +237,16 @@ unsafe impl Scheme for CrossbeamEpoch {
     unsafe fn clear(_: &State, _: &Guard, (): &mut ()) {}
 
     unsafe fn retire(domain: &State, section: &Guard, retired: Retired) {
-        let counts = Arc::clone(domain.counts.mine());
+        let counts = domain.counts.mine();
         counts.retired(retired.bytes());
-        let ripe = fits_crossbeam(move || {
-            bury(move || {
-                let bytes = retired.bytes();
-                // SAFETY: crossbeam calls it when no guard that could have seen the object is
-                // left, and by the caller's promise later ones can't find it.
-                let dropped = unsafe { retired.reclaim() };
-                counts.reclaimed(bytes, dropped);
-            });
-        });
-        // SAFETY: what is captured may be used on any thread, at any later time: the caller's
-        // promise for the object, and the counts are shared ownership.
-        unsafe { section.defer_unchecked(ripe) };
+        // SAFETY: the caller's promise for the object; the counts are static, or shared ownership.
+        unsafe {
+            if domain.collector.is_none() {
+                defer(section, retired, &**Self::global().counts.mine());
+            } else {
+                defer(section, retired, Arc::clone(counts));
+            }
+        }
     }
 
     #[inline]

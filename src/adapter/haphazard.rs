@@ -224,12 +224,14 @@ unsafe fn bury_object(header: NonNull<Header>) {
         Arc::increment_strong_count(counts);
         (Retired::from_parts(header.add(1).cast(), vtable), Arc::from_raw(counts))
     };
-    bury(move || {
+    let runs_user_code = retired.runs_user_code();
+    let burial = move || {
         let bytes = retired.bytes();
         // SAFETY: the caller's.
         let dropped = unsafe { retired.reclaim() };
         counts.mine().reclaimed(bytes, dropped);
-    });
+    };
+    if runs_user_code { bury(burial) } else { burial() }
 }
 
 /// Reclaims up to `budget` objects of a list.
