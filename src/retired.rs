@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[repr(align(128))]
-    struct Wide;
+    struct Wide(#[expect(dead_code, reason = "gives it a size")] u8);
 
     #[test]
     fn values_are_aligned_for_tags_and_headers_end_where_they_begin() {

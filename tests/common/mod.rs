@@ -1,0 +1,76 @@
+//! One test, every scheme.
+
+#![allow(dead_code, unused_imports, unused_macros, reason = "each test file uses its part of this")]
+
+use std::panic::resume_unwind;
+use std::thread;
+
+pub(crate) use sexton::conformance::{Ledger, Subject, Tracked};
+pub(crate) use sexton::{CrossbeamEpoch, Domain, Haphazard, Leak, Reclaimer, Scheme};
+
+#[path = "../outside_scheme/interval.rs"]
+pub(crate) mod interval;
+
+/// Makes of each `fn promise(subject) { .. }` a module with a test for each scheme, so that
+/// `--skip crossbeam` and the like work. In the body, `R` is the reclaimer.
+macro_rules! for_each_scheme {
+    ($($(#[doc = $doc:literal])* fn $promise:ident($subject:ident) $body:block)*) => {$(
+        $(#[doc = $doc])*
+        mod $promise {
+            #[allow(unused_imports)]
+            use super::*;
+            use crate::common::{self, interval::Interval};
+
+            fn promise<R: Reclaimer, F: Fn() -> R>($subject: &Subject<F>) $body
+
+            #[test]
+            fn crossbeam_epoch_global() {
+                promise(&Subject::new(|| common::CrossbeamEpoch));
+            }
+
+            #[test]
+            fn crossbeam_epoch_owned() {
+                promise(&Subject::new(common::Domain::<common::CrossbeamEpoch>::new));
+            }
+
+            #[test]
+            fn haphazard_global() {
+                promise(&Subject::new(|| common::Haphazard));
+            }
+
+            #[test]
+            fn haphazard_owned() {
+                promise(&Subject::new(common::Domain::<common::Haphazard>::new));
+            }
+
+            #[test]
+            fn interval_owned() {
+                promise(&Subject::new(common::Domain::<Interval>::new));
+            }
+
+            #[test]
+            fn leak_owned() {
+                promise(&Subject::new(common::Domain::<common::Leak>::new).frees_with_its_domain());
+            }
+        }
+    )*};
+}
+pub(crate) use for_each_scheme;
+
+/// `many` natively, `few` under Miri.
+pub(crate) const fn sized(many: usize, few: usize) -> usize {
+    if cfg!(miri) { few } else { many }
+}
+
+/// Runs `work(0)`, `work(1)`, ... on a thread each, which have exited when this returns: with their
+/// thread-locals, for which a scope alone would not wait.
+pub(crate) fn on_threads<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    thread::scope(|scope| {
+        let work = &work;
+        let running: Vec<_> =
+            (0..threads).map(|number| scope.spawn(move || work(number))).collect();
+        // All are joined before any panic goes on.
+        let ended: Vec<_> = running.into_iter().map(|thread| thread.join()).collect();
+        ended.into_iter().map(|end| end.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
+}

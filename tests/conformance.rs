@@ -1,0 +1,15 @@
+//! Every scheme of this crate passes the suite.
+//!
+//! Under Miri, `crossbeam-epoch` as it is published runs with tree borrows and permissive provenance
+//! only (`-Zmiri-tree-borrows -Zmiri-permissive-provenance`). It keeps its pointers as integers,
+//! behind which Miri does not look for what is still reachable: so with `-Zmiri-ignore-leaks`, too.
+//! All others run with stacked borrows, strict provenance and the leak check: `--skip crossbeam`.
+
+use sexton::{CrossbeamEpoch, Domain, Haphazard, Leak};
+
+sexton::conformance!(crossbeam_epoch_global, || CrossbeamEpoch);
+sexton::conformance!(crossbeam_epoch_owned, Domain::<CrossbeamEpoch>::new);
+sexton::conformance!(haphazard_global, || Haphazard);
+sexton::conformance!(haphazard_owned, Domain::<Haphazard>::new);
+sexton::conformance!(leak_global, || Leak, frees_with_its_domain());
+sexton::conformance!(leak_owned, Domain::<Leak>::new, frees_with_its_domain());

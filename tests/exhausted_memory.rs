@@ -1,0 +1,246 @@
+//! When there is no memory: what would have gone in comes back, and nothing else has changed.
+//!
+//! The allocator of this binary fails on demand, by thread, and after so many allocations as one
+//! likes: so each allocation of an operation is made to fail in its turn.
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::ptr;
+
+use common::{Ledger, Reclaimer, Subject, Tracked, for_each_scheme};
+use sexton::hash_map::TryInsertError;
+use sexton::{AllocError, HashMap, Queue, RcuCell, Stack};
+
+struct OnDemand;
+
+thread_local! {
+    /// How many allocations succeed before all fail.
+    static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
+impl OnDemand {
+    /// Whether the next allocation fails.
+    fn fails() -> bool {
+        match LEFT.get() {
+            None => false,
+            Some(0) => true,
+            Some(left) => {
+                LEFT.set(Some(left - 1));
+                false
+            }
+        }
+    }
+}
+
+// SAFETY: as `System`, which may fail, too.
+unsafe impl GlobalAlloc for OnDemand {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if Self::fails() {
+            return ptr::null_mut();
+        }
+        // SAFETY: the caller's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if Self::fails() {
+            return ptr::null_mut();
+        }
+        // SAFETY: the caller's.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if Self::fails() {
+            return ptr::null_mut();
+        }
+        // SAFETY: the caller's.
+        unsafe { System.realloc(block, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ON_DEMAND: OnDemand = OnDemand;
+
+/// Runs `work` so that its first allocations succeed, and then none. It must not panic.
+fn with_memory_for<T>(allocations: u32, work: impl FnOnce() -> T) -> T {
+    LEFT.set(Some(allocations));
+    let result = work();
+    LEFT.set(None);
+    result
+}
+
+/// For operations that should need no memory.
+fn without_memory<T>(work: impl FnOnce() -> T) -> T {
+    with_memory_for(0, work)
+}
+
+/// Pins once with memory, as a thread's first pin may need some for its record, and a domain's
+/// first shields for their slots.
+fn warm_up<R: Reclaimer>(domain: &R) {
+    let guard = domain.pin();
+    let shields: Vec<sexton::Shield<'_, u8, _>> = (0..8).map(|_| guard.shield()).collect();
+    drop(shields);
+}
+
+for_each_scheme! {
+    fn a_stack_gives_the_value_back(subject) {
+        let (domain, ledger) = (subject.domain(), Ledger::new());
+        let stack = Stack::with_reclaimer(domain.clone());
+        stack.push(Tracked::new(&ledger, 1));
+        warm_up(&domain);
+        let two = Tracked::new(&ledger, 2);
+        let pinned = stack.pin();
+        let AllocError(two) = without_memory(|| pinned.try_push(two)).unwrap_err();
+        assert_eq!(two.value(), 2);
+        drop(pinned);
+        stack.try_push(two).expect("there is memory again");
+        assert!(stack.into_iter().map(|value| value.value()).eq([2, 1]));
+        ledger.assert_all_dead();
+        subject.settle(domain, &ledger);
+    }
+
+    fn a_queue_gives_the_value_back(subject) {
+        let (domain, ledger) = (subject.domain(), Ledger::new());
+        let queue = Queue::with_reclaimer(domain.clone());
+        queue.push(Tracked::new(&ledger, 1));
+        warm_up(&domain);
+        let two = Tracked::new(&ledger, 2);
+        let pinned = queue.pin();
+        let AllocError(two) = without_memory(|| pinned.try_push(two)).unwrap_err();
+        assert_eq!(two.value(), 2);
+        drop(pinned);
+        queue.try_push(two).expect("there is memory again");
+        assert!(queue.into_iter().map(|value| value.value()).eq([1, 2]));
+        ledger.assert_all_dead();
+        subject.settle(domain, &ledger);
+    }
+
+    fn a_cell_keeps_its_value_and_gives_the_new_one_back(subject) {
+        let (domain, ledger) = (subject.domain(), Ledger::new());
+        let cell = RcuCell::with_reclaimer(Tracked::new(&ledger, 1), domain.clone());
+        warm_up(&domain);
+        let two = Tracked::new(&ledger, 2);
+        let pinned = cell.pin();
+        let AllocError(two) = without_memory(|| pinned.try_store(two)).unwrap_err();
+        assert_eq!((two.value(), pinned.load().value()), (2, 1));
+        drop(pinned);
+        assert_eq!(ledger.living(), 2);
+        cell.try_store(two).expect("there is memory again");
+        assert_eq!(cell.into_inner().value(), 2);
+        subject.settle(domain, &ledger);
+    }
+
+    fn a_node_gives_its_value_back(subject) {
+        let (domain, ledger) = (subject.domain(), Ledger::new());
+        let value = Tracked::new(&ledger, 1);
+        let guard = domain.pin();
+        let AllocError(value) = without_memory(|| guard.try_owned(value)).unwrap_err();
+        assert_eq!((value.value(), ledger.living()), (1, 1));
+        let node = guard.try_owned(value).expect("there is memory again");
+        assert_eq!(node.value(), 1);
+        drop((node, guard));
+        ledger.assert_all_dead();
+        subject.settle(domain, &ledger);
+    }
+
+    /// Each allocation of an insertion fails in its turn: the node's, those of new buckets (without
+    /// which the map is only slower).
+    fn a_map_gives_the_entry_back_and_works_on(subject) {
+        let (domain, ledger) = (subject.domain(), Ledger::new());
+        let map = HashMap::<u64, Tracked, _, R>::with_reclaimer(domain.clone());
+        warm_up(&domain);
+        let (mut refused, mut inserted) = (0, 0);
+        for number in 0..200_u64 {
+            // So that there are buckets that nobody has used yet.
+            if number % 50 == 49 {
+                map.reserve(1000);
+            }
+            let mut value = Tracked::new(&ledger, number);
+            for allocations in 0.. {
+                let pinned = map.pin();
+                let outcome = with_memory_for(allocations, || pinned.try_insert(number, value));
+                match outcome {
+                    Ok(new) => {
+                        assert_eq!(new.value(), number);
+                        inserted += 1;
+                        break;
+                    }
+                    Err(TryInsertError::NoMemory { key, value: back }) => {
+                        assert_eq!((key, back.value()), (number, number));
+                        refused += 1;
+                        value = back;
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+                assert!(without_memory(|| pinned.get(&number).is_none()));
+                assert_eq!(pinned.len() as u64, number);
+            }
+            assert_eq!(ledger.living() as u64, number + 1);
+        }
+        assert_eq!(inserted, 200);
+        assert!(refused >= inserted, "no allocation failed: the test is in vain");
+        // All of it can be read without memory, from buckets that have no sentinel, too.
+        map.reserve(10_000);
+        let pinned = map.pin();
+        without_memory(|| {
+            for number in 0..200 {
+                assert!(pinned.get(&number).is_some_and(|value| value.value() == number));
+            }
+            assert!(!pinned.contains_key(&200));
+        });
+        assert_eq!(pinned.iter().count(), 200);
+        drop(pinned);
+        drop(map);
+        subject.settle(domain, &ledger);
+    }
+
+    /// What is read needs no memory.
+    fn reading_needs_no_memory(subject) {
+        let (domain, ledger) = (subject.domain(), Ledger::new());
+        let stack = Stack::with_reclaimer(domain.clone());
+        let queue = Queue::with_reclaimer(domain.clone());
+        let cell = RcuCell::with_reclaimer(Tracked::new(&ledger, 3), domain.clone());
+        let map = HashMap::<_, _, _, R>::with_reclaimer(domain.clone());
+        stack.push(1);
+        queue.push(2);
+        map.insert(4, Tracked::new(&ledger, 4));
+        warm_up(&domain);
+        let guard = domain.pin();
+        let (stack, queue) = (stack.with(&guard), queue.with(&guard));
+        let (cell, map) = (cell.with(&guard), map.with(&guard));
+        // A walk makes the bucket's sentinel, where it is not there.
+        assert!(map.get(&5).is_none());
+        let another = Tracked::new(&ledger, 0);
+        without_memory(|| {
+            assert_eq!((stack.peek(), stack.is_empty()), (Some(1), false));
+            assert_eq!((queue.peek(), queue.is_empty()), (Some(2), false));
+            assert_eq!(cell.load().value(), 3);
+            assert!(map.get(&4).is_some_and(|value| value.value() == 4));
+            assert!(map.get(&5).is_none());
+            assert!(map.try_insert(4, another).is_err());
+            assert_eq!(map.iter().map(|entry| *entry.key()).sum::<i32>(), 4);
+            assert_eq!(domain.stats().drop_panics, 0);
+        });
+        drop(guard);
+        assert_eq!(ledger.living(), 2);
+    }
+}
+
+/// Only to see that the tests above can fail.
+#[test]
+fn the_allocator_fails_on_demand() {
+    let try_box = || Vec::<u8>::new().try_reserve_exact(100).is_ok();
+    assert!(try_box());
+    assert!(!without_memory(try_box));
+    assert!(with_memory_for(1, try_box));
+    assert!(!with_memory_for(1, || try_box() && try_box()));
+    assert!(try_box());
+}
