@@ -63,7 +63,7 @@ pub use user_code::*;
 #[cfg(doc)]
 use crate::Scheme;
 
-/// Makes a module with one `#[test]` for each promise of the [suite](crate::conformance).
+/// Makes a module with one `#[test]` for each promise of the [suite](mod@crate::conformance).
 ///
 /// The first argument is the module's name. The second makes a handle to a domain: a fresh owned
 /// [`Domain`](crate::Domain) at each call, or always the process-wide one. What else is said of the

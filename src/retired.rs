@@ -236,16 +236,19 @@ pub(crate) unsafe fn header<H>(value: NonNull<u8>) -> NonNull<H> {
 
 /// Runs `work`; false if it panicked.
 pub(crate) fn swallow_panic(work: impl FnOnce()) -> bool {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(()) => true,
-        Err(payload) => {
-            // The payload is a user's value too, and its drop may panic again; then it is leaked.
-            if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-                core::mem::forget(second);
-            }
-            false
+    /// A panic's payload is a user's value, too, and its drop may panic again, and so on. Nobody
+    /// means that; after so many it is leaked.
+    const PATIENCE: usize = 8;
+
+    let Err(mut payload) = catch_unwind(AssertUnwindSafe(work)) else { return true };
+    for _ in 0..PATIENCE {
+        match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            Ok(()) => return false,
+            Err(next) => payload = next,
         }
     }
+    core::mem::forget(payload);
+    false
 }
 
 #[cfg(all(test, not(any(loom, crossbeam_loom))))]
