@@ -1,7 +1,7 @@
 //! Every scheme of this crate passes the suite.
 //!
-//! Under Miri, `crossbeam-epoch` as it is published runs with tree borrows and permissive provenance
-//! only (`-Zmiri-tree-borrows -Zmiri-permissive-provenance`). It keeps its pointers as integers,
+//! Under Miri, `crossbeam-epoch` as it is published runs with tree borrows and permissive
+//! provenance only (`-Zmiri-tree-borrows -Zmiri-permissive-provenance`). It keeps its pointers as integers,
 //! behind which Miri does not look for what is still reachable: so with `-Zmiri-ignore-leaks`, too.
 //! All others run with stacked borrows, strict provenance and the leak check: `--skip crossbeam`.
 

@@ -9,7 +9,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr;
 
-use common::{Ledger, Reclaimer, Subject, Tracked, for_each_scheme};
+use common::{Ledger, Reclaimer, Subject, Tracked, for_each_scheme, sized};
 use sexton::hash_map::TryInsertError;
 use sexton::{AllocError, HashMap, Queue, RcuCell, Stack};
 
@@ -154,14 +154,15 @@ for_each_scheme! {
     /// Each allocation of an insertion fails in its turn: the node's, those of new buckets (without
     /// which the map is only slower).
     fn a_map_gives_the_entry_back_and_works_on(subject) {
+        const ENTRIES: u64 = sized(200, 20) as u64;
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let map = HashMap::<u64, Tracked, _, R>::with_reclaimer(domain.clone());
         warm_up(&domain);
         let (mut refused, mut inserted) = (0, 0);
-        for number in 0..200_u64 {
+        for number in 0..ENTRIES {
             // So that there are buckets that nobody has used yet.
-            if number % 50 == 49 {
-                map.reserve(1000);
+            if number % 50 == 9 {
+                map.reserve(sized(1000, 100));
             }
             let mut value = Tracked::new(&ledger, number);
             for allocations in 0.. {
@@ -185,18 +186,18 @@ for_each_scheme! {
             }
             assert_eq!(ledger.living() as u64, number + 1);
         }
-        assert_eq!(inserted, 200);
+        assert_eq!(inserted, ENTRIES);
         assert!(refused >= inserted, "no allocation failed: the test is in vain");
         // All of it can be read without memory, from buckets that have no sentinel, too.
-        map.reserve(10_000);
+        map.reserve(sized(10_000, 200));
         let pinned = map.pin();
         without_memory(|| {
-            for number in 0..200 {
+            for number in 0..ENTRIES {
                 assert!(pinned.get(&number).is_some_and(|value| value.value() == number));
             }
-            assert!(!pinned.contains_key(&200));
+            assert!(!pinned.contains_key(&ENTRIES));
         });
-        assert_eq!(pinned.iter().count(), 200);
+        assert_eq!(pinned.iter().count() as u64, ENTRIES);
         drop(pinned);
         drop(map);
         subject.settle(domain, &ledger);

@@ -1,0 +1,48 @@
+//! The checks of sexton that take more than `cargo test`: `cargo xtask --help`.
+
+mod loom;
+mod miri;
+mod mutants;
+mod sanitize;
+mod shell;
+mod tree;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The checks of sexton that take more than `cargo test`.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Options {
+    #[command(subcommand)]
+    check: Check,
+}
+
+#[derive(Debug, Subcommand)]
+enum Check {
+    /// Explores the models of `loom_tests/`, in both of their modes
+    Loom(loom::Options),
+    /// Plants the bugs of `loom_tests/mutants/`, each of which must be caught
+    Mutants(mutants::Options),
+    /// Runs the tests under Miri: undefined behaviour, races, leaks
+    Miri(miri::Options),
+    /// Runs the tests under ThreadSanitizer and AddressSanitizer
+    Sanitize(sanitize::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Options::parse().check {
+        Check::Loom(options) => loom::run(&options),
+        Check::Mutants(options) => mutants::run(&options),
+        Check::Miri(options) => miri::run(&options),
+        Check::Sanitize(options) => sanitize::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
