@@ -67,7 +67,7 @@ use crate::Scheme;
 ///
 /// The first argument is the module's name. The second makes a handle to a domain: a fresh owned
 /// [`Domain`](crate::Domain) at each call, or always the process-wide one. What else is said of the
-/// scheme follows as calls of [`Subject`](crate::conformance::Subject)'s methods.
+/// scheme follows as calls of [`Subject`]'s methods.
 ///
 /// ```
 /// use sexton::{Domain, Epoch, Leak};

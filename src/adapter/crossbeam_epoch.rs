@@ -34,7 +34,7 @@ use crate::sync::counter::Arc;
 use crate::sync::{AtomicPtr, Ordering, thread_local};
 
 /// Epochs by the [`crossbeam-epoch`](https://docs.rs/crossbeam-epoch) crate: its default collector,
-/// or, as [`Domain<CrossbeamEpoch>`](Domain), one of its own or of the user's.
+/// or, as [`Domain<CrossbeamEpoch>`](crate::Domain), one of its own or of the user's.
 ///
 /// **Progress**: pinning is wait-free but for the collecting that crossbeam does at each 128th pin;
 /// retiring is lock-free. **Pending memory is not bounded** while a thread stays in a critical
