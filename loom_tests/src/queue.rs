@@ -18,7 +18,7 @@ fn warm_up<T, S: Scheme>(queue: &Queue<T, Domain<S>>) {
 }
 
 fn push<S: Scheme>(queue: &Owned<S>, value: u64) -> Vec<u64> {
-    queue.push(Witness::new(value));
+    queue.pin().push(Witness::new(value));
     Vec::new()
 }
 
@@ -144,7 +144,7 @@ fn a_peek_sees_a_value_that_was_first<S: Scheme>() {
                 popped
             },
             |queue| {
-                queue.push(Token::new(1));
+                queue.pin().push(Token::new(1));
                 None
             },
         ],

@@ -23,7 +23,7 @@ fn a_reader_sees_a_living_value<S: Scheme>() {
         warm_up,
         [
             |cell| {
-                cell.store(Witness::new(1));
+                cell.pin().store(Witness::new(1));
                 cell.reclaimer().collect();
             },
             |cell| {
@@ -41,9 +41,9 @@ fn a_stored_value_is_dropped_once<S: Scheme>() {
         cell_of::<S>(0),
         warm_up,
         [
-            |cell| cell.store(Witness::new(1)),
+            |cell| cell.pin().store(Witness::new(1)),
             |cell| {
-                cell.store(Witness::new(2));
+                cell.pin().store(Witness::new(2));
                 cell.reclaimer().collect();
             },
             |cell| assert!(cell.read(Witness::read) <= 2),
@@ -91,7 +91,7 @@ fn an_updated_value_lives_as_long_as_its_reference<S: Scheme>() {
                 assert!(new.read() <= 3);
             },
             |cell| {
-                cell.store(Witness::new(2));
+                cell.pin().store(Witness::new(2));
                 cell.reclaimer().collect();
             },
         ],

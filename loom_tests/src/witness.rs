@@ -59,6 +59,9 @@ const _: () = assert!(align_of::<Witness>() == crate::arena::ALIGN);
 impl Witness {
     pub(crate) fn new(number: u64) -> Self {
         count(|register| &register.births);
+        // A step of this thread. Making an object is none: what is made right behind a fence would
+        // count as made before it, and as published by it.
+        UnsafeCell::new(()).with(|_| ());
         Self { number: UnsafeCell::new(number) }
     }
 

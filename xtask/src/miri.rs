@@ -8,6 +8,9 @@ use crate::shell::{Result, need_nightly, run as run_command, seconds};
 pub(crate) struct Options {
     /// Only tests whose names contain one of these
     filter: Vec<String>,
+    /// Only these files of `tests/`, as `conformance` (repeatable)
+    #[arg(long, value_name = "FILE")]
+    test: Vec<String>,
     /// With so many seeds, each of which is another schedule
     #[arg(long, default_value_t = 1)]
     seeds: u32,
@@ -46,9 +49,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if options.seeds > 1 {
             flags += &format!(" -Zmiri-many-seeds=0..{}", options.seeds);
         }
-        miri.args(["+nightly", "miri", "test", "--package=sexton", "--lib", "--tests", "--"])
+        miri.args(["+nightly", "miri", "test", "--package=sexton", "--lib"])
             .env("MIRIFLAGS", flags)
             .env_remove("RUSTFLAGS");
+        if options.test.is_empty() {
+            miri.arg("--tests");
+        }
+        miri.args(options.test.iter().map(|file| format!("--test={file}"))).arg("--");
         if pass.crossbeam {
             miri.arg("crossbeam");
         } else {
