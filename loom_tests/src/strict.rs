@@ -49,10 +49,12 @@ impl<T> Books<T> {
 /// # Safety
 /// Nobody does, and nobody can any more.
 unsafe fn reclaim_all(ripe: Vec<Retired>) -> usize {
-    ripe.into_iter()
+    let count = ripe.len();
+    for retired in ripe {
         // SAFETY: the caller's.
-        .map(|retired| unsafe { retired.reclaim() })
-        .count()
+        unsafe { retired.reclaim() };
+    }
+    count
 }
 
 /// Hazard pointers as strict as can be.
