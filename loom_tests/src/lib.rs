@@ -39,6 +39,7 @@
 //!
 //! `Backoff` does nothing here, and `compare_exchange_weak` fails only for a reason.
 #![cfg(all(test, any(loom, crossbeam_loom)))]
+#![cfg_attr(crossbeam_loom, allow(dead_code, reason = "each mode runs a part of the models"))]
 
 mod arena;
 mod hash_map;
