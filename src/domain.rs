@@ -150,6 +150,30 @@ pub trait Reclaimer: Clone + Send + Sync + 'static + sealed::Sealed {
     fn stats(&self) -> Stats {
         Self::Scheme::stats(self.domain())
     }
+
+    /// Forgets the threads that do not exist in this process, as it is a child of `fork`.
+    ///
+    /// A domain works in a child without this. But where another thread of the parent had a guard
+    /// open, it stays open in the child, and keeps memory for ever: after this call it does not.
+    /// What such a thread was retiring at the very moment is leaked.
+    ///
+    /// With the schemes of other crates it does nothing.
+    ///
+    /// # Safety
+    /// The process is a child of `fork`, and has no other thread than the calling one yet.
+    ///
+    /// ```
+    /// use sexton::{Epoch, Reclaimer};
+    ///
+    /// // In the child, first of all:
+    /// # if false {
+    /// unsafe { Epoch.after_fork_in_child() };
+    /// # }
+    /// ```
+    unsafe fn after_fork_in_child(&self) {
+        // SAFETY: the caller's.
+        unsafe { Self::Scheme::after_fork_in_child(self.domain()) }
+    }
 }
 
 impl<S: Scheme> Reclaimer for Domain<S> {

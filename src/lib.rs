@@ -69,31 +69,47 @@
 
 mod adapter;
 mod atomic;
+mod bag;
+mod barrier;
+mod biased;
+mod builder;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod counts;
 mod domain;
+pub mod epoch;
 mod exclusive;
 mod guard;
+pub mod hazard;
 pub mod hash_map;
 mod queue;
 mod rcu_cell;
+mod record;
+mod records;
+mod recycler;
 mod retired;
+mod rounds;
 pub mod scheme;
+mod segments;
 mod sharded;
 mod stack;
 pub mod sync;
+mod thread;
 
 #[cfg(feature = "crossbeam-epoch")]
 pub use adapter::crossbeam_epoch::CrossbeamEpoch;
-pub use adapter::crossbeam_epoch::CrossbeamEpoch as Epoch;
 #[cfg(feature = "haphazard")]
 pub use adapter::haphazard::Haphazard;
 pub use adapter::leak::Leak;
 pub use atomic::{AllocError, Atomic, Owned, Ptr};
+pub use barrier::Barrier;
+pub use builder::Builder;
 pub use domain::{Domain, Reclaimer};
+pub use epoch::Epoch;
 pub use exclusive::{Drain, IntoIter};
 pub use guard::{Guard, Pinned, Ref, Shield};
 pub use hash_map::HashMap;
+pub use hazard::Hazard;
 pub use queue::Queue;
 pub use rcu_cell::RcuCell;
 pub use retired::{NODE_ALIGN, Retired, Vtable};
@@ -104,15 +120,3 @@ pub use stack::Stack;
 #[cfg(all(doctest, feature = "haphazard"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
-
-/// The default scheme's owned domain.
-pub mod epoch {
-    /// An owned domain of the default scheme.
-    ///
-    /// ```
-    /// let domain = sexton::epoch::Domain::new();
-    /// let stack = sexton::Stack::with_reclaimer(domain.clone());
-    /// stack.push(1);
-    /// ```
-    pub type Domain = crate::Domain<crate::Epoch>;
-}

@@ -211,15 +211,29 @@ impl Retired {
     ///
     /// # Safety
     /// Nobody protects the object, and no protection of it can begin any more.
+    #[inline]
     pub unsafe fn reclaim(self) -> bool {
+        // SAFETY: the caller's; the block came from the global allocator with this layout (I3).
+        unsafe { self.reclaim_with(|block, layout| std::alloc::dealloc(block.as_ptr(), layout)) }
+    }
+
+    /// As [`reclaim`](Self::reclaim), but what becomes of the block is decided by `free`, which gets
+    /// it with its layout.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline]
+    pub(crate) unsafe fn reclaim_with(self, free: impl FnOnce(NonNull<u8>, Layout)) -> bool {
         let dropped = match self.vtable.drop_value {
             None => true,
             // SAFETY: the caller's: nobody else uses the value. It is not used after a panic,
             // so nobody observes it half dropped.
             Some(drop_value) => swallow_panic(|| unsafe { drop_value(self.value) }),
         };
-        // SAFETY: the value is gone, or was abandoned half dropped; the block is ours.
-        unsafe { deallocate(self.value, self.vtable) };
+        // SAFETY: I2: the block begins there.
+        let block = unsafe { self.value.sub(self.vtable.value_offset) };
+        // The value is gone, or was abandoned half dropped; the block is ours.
+        free(block, self.vtable.layout);
         dropped
     }
 }

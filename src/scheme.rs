@@ -230,6 +230,16 @@ pub unsafe trait Scheme: Sized + Send + Sync + 'static {
 
     /// What the domain has done so far.
     fn stats(domain: &Self::Domain) -> Stats;
+
+    /// Forgets the threads that do not exist in this process: see
+    /// [`Reclaimer::after_fork_in_child`](crate::Reclaimer::after_fork_in_child). Does nothing where
+    /// the scheme has no means to.
+    ///
+    /// # Safety
+    /// The process is a child of `fork`, and has no other thread than the calling one yet.
+    unsafe fn after_fork_in_child(domain: &Self::Domain) {
+        let _ = domain;
+    }
 }
 
 /// A scheme with a process-wide domain: its marker type is then itself a
@@ -287,6 +297,9 @@ pub struct Stats {
     pub pending_bytes: u64,
     /// Reclaimed objects whose `Drop` panicked.
     pub drop_panics: u64,
+    /// Objects that were given up, and are never reclaimed, because there was no memory to remember
+    /// them; they count as pending.
+    pub leaked: u64,
     /// Threads with a record in the domain; 0 where the scheme does not know them.
     pub threads: u64,
     /// Rounds of reclamation; 0 where the scheme does not count them.

@@ -27,6 +27,27 @@ mod imp {
     pub use crossbeam_utils::Backoff;
     pub use std::sync::Arc;
     pub use std::thread_local;
+
+    /// So many null pointers.
+    pub(crate) const fn null_pointers<T, const N: usize>() -> [AtomicPtr<T>; N] {
+        [const { AtomicPtr::new(core::ptr::null_mut()) }; N]
+    }
+
+    /// `core`'s cell, with the interface of loom's, which sees each access.
+    #[derive(Debug, Default)]
+    pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        #[cfg_attr(not(test), allow(dead_code, reason = "the twin of loom's"))]
+        pub(crate) const fn new(value: T) -> Self {
+            Self(core::cell::UnsafeCell::new(value))
+        }
+
+        #[inline(always)]
+        pub(crate) fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
+            access(self.0.get())
+        }
+    }
 }
 
 #[cfg(any(loom, crossbeam_loom))]
@@ -34,6 +55,13 @@ mod imp {
     pub use loom::sync::Arc;
     pub use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
     pub use loom::thread_local;
+
+    pub(crate) use loom::cell::UnsafeCell;
+
+    /// So many null pointers.
+    pub(crate) fn null_pointers<T, const N: usize>() -> [AtomicPtr<T>; N] {
+        core::array::from_fn(|_| AtomicPtr::new(core::ptr::null_mut()))
+    }
 
     /// loom knows no compiler fence. The full fence is stronger, so what depends on a compiler
     /// fence must be tested on the machine as well.
@@ -57,12 +85,30 @@ mod imp {
 
 pub use imp::*;
 
-/// What statistics are counted with: always the machine's own.
+pub(crate) use imp::{UnsafeCell, null_pointers};
+
+/// Defines a function that is `const` where atomics can be made in constants: not in a model.
+macro_rules! const_where_possible {
+    ($(#[$attribute:meta])* $visible:vis fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty $body:block) => {
+        #[cfg(not(any(loom, crossbeam_loom)))]
+        $(#[$attribute])* $visible const fn $name($($argument: $type),*) -> $result $body
+        #[cfg(any(loom, crossbeam_loom))]
+        $(#[$attribute])* $visible fn $name($($argument: $type),*) -> $result $body
+    };
+}
+pub(crate) use const_where_possible;
+
+/// Whether this is a model: then sizes are small, so that their ends are reached.
+pub(crate) const MODEL: bool = cfg!(any(loom, crossbeam_loom));
+
+/// What statistics are counted with, and threads numbered: always the machine's own.
 ///
 /// A counter orders nothing and nothing unsafe is decided by it, so a model checker would only
 /// spend its time on it.
 pub(crate) mod counter {
-    pub(crate) use core::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering::Relaxed};
+    pub(crate) use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+    pub(crate) use core::sync::atomic::{AtomicIsize, AtomicPtr, AtomicU64, AtomicUsize};
+    #[cfg(any(feature = "crossbeam-epoch", feature = "haphazard"))]
     pub(crate) use std::sync::Arc;
     pub(crate) use std::thread_local;
 }

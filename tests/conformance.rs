@@ -5,8 +5,16 @@
 //! behind which Miri does not look for what is still reachable: so with `-Zmiri-ignore-leaks`, too.
 //! All others run with stacked borrows, strict provenance and the leak check: `--skip crossbeam`.
 
-use sexton::{CrossbeamEpoch, Domain, Haphazard, Leak};
+mod common;
 
+use sexton::{CrossbeamEpoch, Domain, Epoch, Haphazard, Hazard, Leak};
+
+sexton::conformance!(epoch_global, || Epoch);
+sexton::conformance!(epoch_owned, Domain::<Epoch>::new);
+sexton::conformance!(epoch_symmetric, common::symmetric_epoch);
+sexton::conformance!(hazard_global, || Hazard);
+sexton::conformance!(hazard_owned, Domain::<Hazard>::new);
+sexton::conformance!(hazard_symmetric, common::symmetric_hazard);
 sexton::conformance!(crossbeam_epoch_global, || CrossbeamEpoch);
 sexton::conformance!(crossbeam_epoch_owned, Domain::<CrossbeamEpoch>::new);
 sexton::conformance!(haphazard_global, || Haphazard);

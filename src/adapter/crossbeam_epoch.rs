@@ -24,12 +24,14 @@ use std::sync::{LazyLock, Weak};
 
 use crossbeam_epoch::{Collector, Guard, LocalHandle};
 
-use super::burial::{Rounds, bury};
+use super::burial::bury;
 #[cfg(feature = "crossbeam-epoch")]
 use crate::domain::Domain;
+use crate::counts::Counts;
 use crate::retired::{Retired, Vtable};
+use crate::rounds::Rounds;
 use crate::scheme::{GlobalScheme, GuardScoped, Protection, Scheme, Stats};
-use crate::sharded::{Counts, Sharded};
+use crate::sharded::Sharded;
 use crate::sync::counter::Arc;
 use crate::sync::{AtomicPtr, Ordering, thread_local};
 
@@ -284,7 +286,6 @@ unsafe impl GlobalScheme for CrossbeamEpoch {
 // SAFETY: a region, and slots are nothing.
 unsafe impl GuardScoped for CrossbeamEpoch {}
 
-#[cfg(feature = "crossbeam-epoch")]
 impl From<Collector> for Domain<CrossbeamEpoch> {
     /// A domain on a collector of the user's.
     ///

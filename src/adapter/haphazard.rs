@@ -34,10 +34,12 @@ use std::sync::LazyLock;
 use haphazard::raw::Pointer;
 use haphazard::{Global, HazardPointer};
 
-use super::burial::{Rounds, bury};
+use super::burial::bury;
+use crate::counts::Counts;
 use crate::retired::{Retired, Vtable, swallow_panic};
+use crate::rounds::Rounds;
 use crate::scheme::{GlobalScheme, Protection, Scheme, Stats};
-use crate::sharded::{Counts, Sharded};
+use crate::sharded::Sharded;
 use crate::sync::counter::Arc;
 use crate::sync::{AtomicPtr, Ordering, fence, thread_local};
 

@@ -11,9 +11,10 @@ use core::cell::Cell;
 use core::ptr::{self, NonNull};
 use std::sync::LazyLock;
 
+use crate::counts::Counts;
 use crate::retired::{Retired, Vtable};
 use crate::scheme::{GlobalScheme, GuardScoped, Protection, Scheme, Stats};
-use crate::sharded::{Counts, Sharded};
+use crate::sharded::Sharded;
 use crate::sync::{AtomicPtr, Ordering};
 
 /// Never frees while the domain lives: the baseline for benchmarks, and the first thing to try on a

@@ -6,7 +6,9 @@ use std::panic::resume_unwind;
 use std::thread;
 
 pub(crate) use sexton::conformance::{Ledger, Subject, Tracked};
-pub(crate) use sexton::{CrossbeamEpoch, Domain, Haphazard, Leak, Reclaimer, Scheme};
+pub(crate) use sexton::{
+    Barrier, CrossbeamEpoch, Domain, Epoch, Haphazard, Hazard, Leak, Reclaimer, Scheme, epoch, hazard,
+};
 
 #[path = "../outside_scheme/interval.rs"]
 pub(crate) mod interval;
@@ -22,6 +24,36 @@ macro_rules! for_each_scheme {
             use crate::common::{self, interval::Interval};
 
             fn promise<R: Reclaimer, F: Fn() -> R>($subject: &Subject<F>) $body
+
+            #[test]
+            fn epoch_global() {
+                promise(&Subject::new(|| common::Epoch));
+            }
+
+            #[test]
+            fn epoch_owned() {
+                promise(&Subject::new(common::Domain::<common::Epoch>::new));
+            }
+
+            #[test]
+            fn epoch_symmetric() {
+                promise(&Subject::new(common::symmetric_epoch));
+            }
+
+            #[test]
+            fn hazard_global() {
+                promise(&Subject::new(|| common::Hazard));
+            }
+
+            #[test]
+            fn hazard_owned() {
+                promise(&Subject::new(common::Domain::<common::Hazard>::new));
+            }
+
+            #[test]
+            fn hazard_symmetric() {
+                promise(&Subject::new(common::symmetric_hazard));
+            }
 
             #[test]
             fn crossbeam_epoch_global() {
@@ -56,6 +88,16 @@ macro_rules! for_each_scheme {
     )*};
 }
 pub(crate) use for_each_scheme;
+
+/// Epochs with full fences on both sides.
+pub(crate) fn symmetric_epoch() -> Domain<Epoch> {
+    epoch::Builder::new().barrier(Barrier::Symmetric).build()
+}
+
+/// Hazard pointers with full fences on both sides.
+pub(crate) fn symmetric_hazard() -> Domain<Hazard> {
+    hazard::Builder::new().barrier(Barrier::Symmetric).build()
+}
 
 /// `many` natively, `few` under Miri.
 pub(crate) const fn sized(many: usize, few: usize) -> usize {

@@ -1,0 +1,73 @@
+//! Counting what is retired and reclaimed: for [`Stats`], and for nothing else.
+
+use crate::scheme::Stats;
+use crate::sync::counter::{AtomicU64, Relaxed};
+
+/// Adds to a counter that the calling thread alone writes, which is cheaper than for all.
+#[inline]
+pub(crate) fn add_alone(counter: &AtomicU64, amount: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed);
+}
+
+/// What one thread, or one group of threads, has retired and reclaimed in a domain.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    retired: AtomicU64,
+    retired_bytes: AtomicU64,
+    reclaimed: AtomicU64,
+    reclaimed_bytes: AtomicU64,
+    drop_panics: AtomicU64,
+}
+
+impl Counts {
+    #[inline]
+    pub(crate) fn retired(&self, bytes: usize) {
+        self.retired.fetch_add(1, Relaxed);
+        self.retired_bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn reclaimed(&self, bytes: usize, dropped: bool) {
+        self.reclaimed.fetch_add(1, Relaxed);
+        self.reclaimed_bytes.fetch_add(bytes as u64, Relaxed);
+        if !dropped {
+            self.drop_panics.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// As [`retired`](Self::retired), for counts that the calling thread alone writes.
+    #[inline]
+    pub(crate) fn retired_alone(&self, bytes: usize) {
+        add_alone(&self.retired, 1);
+        add_alone(&self.retired_bytes, bytes as u64);
+    }
+
+    /// As [`reclaimed`](Self::reclaimed), for counts that the calling thread alone writes.
+    #[inline]
+    pub(crate) fn reclaimed_alone(&self, bytes: usize, dropped: bool) {
+        add_alone(&self.reclaimed, 1);
+        add_alone(&self.reclaimed_bytes, bytes as u64);
+        if !dropped {
+            add_alone(&self.drop_panics, 1);
+        }
+    }
+
+    /// The sum over all of them.
+    pub(crate) fn sum<'a>(shards: impl Iterator<Item = &'a Self>) -> Stats {
+        let mut stats = Stats::default();
+        let (mut retired_bytes, mut reclaimed_bytes) = (0, 0);
+        for counts in shards {
+            // Reclaimed before retired: so that an object in between is not counted as one that
+            // was reclaimed and never retired.
+            stats.reclaimed += counts.reclaimed.load(Relaxed);
+            reclaimed_bytes += counts.reclaimed_bytes.load(Relaxed);
+            stats.drop_panics += counts.drop_panics.load(Relaxed);
+            stats.retired += counts.retired.load(Relaxed);
+            retired_bytes += counts.retired_bytes.load(Relaxed);
+        }
+        // On a busy domain the shards are read at different times.
+        stats.pending = stats.retired.saturating_sub(stats.reclaimed);
+        stats.pending_bytes = u64::saturating_sub(retired_bytes, reclaimed_bytes);
+        stats
+    }
+}

@@ -1,0 +1,665 @@
+//! Hazard pointers: a slot protects one pointer, and what waits to be freed is bounded, whatever any
+//! thread does.
+//!
+//! # The algorithm
+//!
+//! Each thread's record has slots, in blocks of [`SLOTS`]. A guard leases a block; which of its slots
+//! are free is a mask in the guard itself. A guard that needs more slots leases more blocks, which
+//! are made if need be: there is no limit.
+//!
+//! - *Protect*: load the pointer; write its address into the slot; light barrier; load again,
+//!   compare; if it has changed, start again.
+//! - *Clear*: write null into the slot. A slot whose shield is gone is not cleared at once, but when
+//!   it is leased again or the guard ends: it may keep an object meanwhile.
+//! - *Retire*: put the object into the thread's own bag. Each full block of the bag is stamped with
+//!   the number of heavy barriers begun, read after a full fence: a ticket.
+//! - *Scan*, when a batch is full: heavy barrier, or one that others have issued since; take a
+//!   snapshot of all slots, sorted; what is not in it is ripe. Its owner frees the ripe objects, a
+//!   few at a time. What is in it stays in the bag.
+//!
+//! # Why it is right
+//!
+//! Let R be a thread that protects an object: it writes the slot (P), executes its light barrier L,
+//! and finds the object's link unchanged. Let T be the thread that has unlinked it (U), has then
+//! retired it, executes a full fence F, takes its ticket, and comes to a scan after a heavy barrier H
+//! that began after the ticket, so that F is before H in the order S of all barriers.
+//!
+//! 1. *If H is before L in S*: U is before F, F before H, H before L, and R's second load is after L:
+//!    it sees U, or what came later, and that is not the object, which is not linked again. So R
+//!    starts again. (So too for an announcement that the algorithm validates: S2 of `scheme`.)
+//! 2. *If L is before H*: T, looking at the slots after H, sees P, or what was written to the slot
+//!    later. If P, the object is kept. If later, R has ended the protection; that store is Release
+//!    and T's look Acquire, so all of R's uses come before the freeing.
+//!
+//! It matters that a protection does not move from slot to slot: T might look at the one before it
+//! gets there, and at the other after it has left. So shields are moved and swapped, not copied.
+//!
+//! *New slots.* A block of slots, and a record, is published before it is used, and that comes before
+//! L: so 2. holds for slots that are new as well.
+//!
+//! # The bound
+//!
+//! Let N be the number of records (at most as many as there have been threads with a guard of the
+//! domain at the same time, and one more), H the number of all their slots ([`SLOTS`] for each
+//! record, and [`SLOTS`] for each block that guards have leased beside, at most at one time), B the
+//! largest batch, the builder's `max_batch`, or 4096; B' = max(B, 2 H). Then at any time, whatever
+//! any thread does,
+//!
+//! > pending objects <= N * (4 B' + 2 H)
+//! >
+//! > pending bytes <= N * (4 * 1 MiB + (4 + 2 H) * largest object), if that is less than the objects'
+//!
+//! provided that threads which retire end their guards, or call [`Guard::reclaim`] in them (the
+//! structures do, after each operation that retires).
+//!
+//! For: a bag's fresh objects are scanned when there are B' (or 1 MiB) more than the last scan has
+//! kept, which is not more than H; if another thread is issuing a barrier then, at the latest when
+//! there are 2 B' (2 MiB) more, as then the thread issues one itself. So a scan makes at most H + 2 B'
+//! ripe. And for each object that a thread retires it frees two, so of these at least 2 B' are gone
+//! at the next scan; by induction, ripe objects are never more than 2 H + 4 B' less the fresh.
+//! A thread that sleeps or exits leaves what it has: this much, and no more; an exited one's is
+//! taken over by the next that scans.
+//!
+//! [`Guard::reclaim`]: crate::Guard::reclaim
+//!
+//! # Progress
+//!
+//! A guard is wait-free, and so is a slot (but for the allocation of a block). `protect` is lock-free:
+//! it repeats only when its source has changed. Retiring and scanning are wait-free. Once the bag has
+//! been full, and the snapshot as large as it gets, retiring allocates nothing.
+//!
+//! # Papers
+//!
+//! - M. Michael, "Hazard pointers: safe memory reclamation for lock-free objects", 2004.
+//! - D. Dice, M. Herlihy, A. Kogan, "Fast non-intrusive memory reclamation for highly-concurrent data
+//!   structures", ISMM 2016; and Folly's `hazptr`: asymmetric barriers on the reader's side.
+//! - P1121R3, "Hazard pointers": proposed interface and wording.
+
+use core::cell::{Cell, UnsafeCell};
+use core::fmt;
+use core::ptr::{self, NonNull};
+
+use crate::bag::Bag;
+use crate::barrier;
+use crate::builder::{Configurable, Settings};
+use crate::record::{Due, Opened, Record};
+use crate::records::{Records, Ripens};
+use crate::retired::{Retired, Vtable};
+use crate::scheme::{GlobalScheme, Protection, Scheme, Stats};
+use crate::sync::counter::{self, AtomicUsize as Hint};
+use crate::sync::{AtomicPtr, MODEL, Ordering, fence, null_pointers};
+use crate::thread::{self, ProcessWide};
+
+/// Slots in a block: what a guard has at hand.
+pub const SLOTS: usize = if MODEL { 2 } else { 8 };
+
+/// This crate's hazard pointers: the process-wide domain, or, as [`Domain<Hazard>`](crate::Domain),
+/// one of its own.
+///
+/// A shield protects one pointer. **Pending memory is bounded**, whatever any thread does: a thread
+/// that sleeps with shields open keeps what they cover, and what waits in its own bag.
+///
+/// **The bound.** With N threads that have had a guard open at the same time, and one more for
+/// whoever collects; H = 8 N slots (8 more for each guard within a guard, and for each 8 shields
+/// beyond the first 8 of a guard); B = 4096, or the builder's [`max_batch`](Builder::max_batch);
+/// and B' = max(B, 2 H):
+///
+/// > pending objects <= N * (4 B' + 2 H)
+///
+/// and pending bytes are at most N * (4 MiB + (4 + 2 H) * the largest object), if that is less.
+/// Provided that threads which retire end their guards now and then, or call
+/// [`Guard::reclaim`](crate::Guard::reclaim); the structures do. Objects with a `Drop` that are
+/// retired from within another's `Drop` wait until that has returned.
+///
+/// **Progress**: opening a guard and leasing a slot are wait-free, but for allocations: of a record
+/// at a thread's first guard in a domain and of more slots (which abort when there is no memory), of
+/// 1 KiB now and then when retiring, as long as the bag grows. Protecting is lock-free.
+///
+/// ```
+/// use sexton::{Hazard, Stack};
+///
+/// let stack = Stack::<_, Hazard>::new();
+/// stack.push(1);
+/// assert_eq!(stack.pop(), Some(1));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hazard;
+
+/// The mask of a block all of whose slots are free.
+const ALL_FREE: u32 = (1 << SLOTS) - 1;
+
+/// Some slots, and a link to more.
+#[derive(Debug)]
+struct Block {
+    slots: [AtomicPtr<u8>; SLOTS],
+    /// Never changes once it is not null, until the record goes.
+    next: AtomicPtr<Self>,
+    /// Owner's: whether a guard has it. Not used in a record's first block, which belongs to the
+    /// guard that was opened when no other was.
+    leased: Cell<bool>,
+    /// Owner's: which slots are free, while it is leased by a guard in addition to its first.
+    free: Cell<u32>,
+    /// Owner's: the block which that guard has leased before.
+    leased_before: Cell<*const Self>,
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        Self {
+            slots: null_pointers(),
+            next: AtomicPtr::new(ptr::null_mut()),
+            leased: Cell::new(false),
+            free: Cell::new(ALL_FREE),
+            leased_before: Cell::new(ptr::null()),
+        }
+    }
+}
+
+impl Block {
+    /// The next block, if there is one.
+    fn next(&self) -> Option<&Self> {
+        // Acquire: pairs with the Release of `next_or_make`. SAFETY: from a box that lives as long
+        // as the record.
+        unsafe { self.next.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// The next block, which is made if need be. Called by the owner only.
+    fn next_or_make(&self) -> &Self {
+        match self.next() {
+            Some(next) => next,
+            None => {
+                let new = Box::into_raw(Box::<Self>::default());
+                // Release: publishes the block.
+                self.next.store(new, Ordering::Release);
+                // SAFETY: from a box that lives as long as the record.
+                unsafe { &*new }
+            }
+        }
+    }
+
+    /// The mask of the slot, if it is one of this block's.
+    #[inline]
+    fn mask_of(&self, slot: Slot) -> Option<u32> {
+        let offset = slot.0.addr().get().wrapping_sub((&raw const self.slots).addr());
+        let index = offset / size_of::<AtomicPtr<u8>>();
+        (index < SLOTS).then(|| 1 << index)
+    }
+
+    /// Ends all protections of the slots in the mask.
+    #[inline]
+    fn clear(&self, mut slots: u32) {
+        while slots != 0 {
+            let slot = &self.slots[slots.trailing_zeros() as usize];
+            // Release: 2. of the module's head.
+            slot.store(ptr::null_mut(), Ordering::Release);
+            slots &= slots - 1;
+        }
+    }
+}
+
+/// What a thread's record has for this scheme.
+#[derive(Debug, Default)]
+pub struct Slots {
+    first: Block,
+    /// Owner's: used again for each scan.
+    snapshot: UnsafeCell<Vec<usize>>,
+}
+
+// SAFETY: the cells and the snapshot are touched by the record's owner only.
+unsafe impl Sync for Slots {}
+// SAFETY: nothing in it is bound to a thread.
+unsafe impl Send for Slots {}
+
+impl Slots {
+    fn blocks(&self) -> impl Iterator<Item = &Block> {
+        core::iter::successors(Some(&self.first), |block| block.next())
+    }
+
+    /// A block that no guard has, not the first; made if need be. Called by the owner only.
+    #[cold]
+    fn lease(&self) -> &Block {
+        let mut block = &self.first;
+        loop {
+            block = block.next_or_make();
+            if !block.leased.replace(true) {
+                return block;
+            }
+        }
+    }
+}
+
+impl Drop for Slots {
+    fn drop(&mut self) {
+        let mut next = self.first.next.load(Ordering::Acquire);
+        while !next.is_null() {
+            // SAFETY: from `Box::into_raw`, and the record is ours alone.
+            let block = unsafe { Box::from_raw(next) };
+            next = block.next.load(Ordering::Acquire);
+        }
+    }
+}
+
+/// The state of a domain; public only because [`Scheme::Domain`] is.
+#[derive(Debug)]
+pub struct State {
+    records: Records<Slots>,
+    /// How many slots there were at the last scan.
+    slots_seen: Hint,
+}
+
+/// What a guard carries; public only because [`Scheme::Section`] is.
+pub struct Section {
+    /// The calling thread's, or leased by it; it lives as long as the domain.
+    record: *const Record<Slots>,
+    /// The guard's block, of that record.
+    block: *const Block,
+    /// Which of its slots are free.
+    free: Cell<u32>,
+    /// Which of its slots have been used.
+    used: Cell<u32>,
+    /// The last of the blocks leased in addition; null if there are none.
+    more: Cell<*const Block>,
+    /// Whether a protection needs a full fence.
+    full_fence: bool,
+}
+
+impl fmt::Debug for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Section").field("free", &self.free).finish_non_exhaustive()
+    }
+}
+
+impl Section {
+    #[inline(always)]
+    fn record(&self) -> &Record<Slots> {
+        // SAFETY: made by `enter`, and used while its domain lives, by the contract of `Scheme`.
+        unsafe { &*self.record }
+    }
+
+    #[inline(always)]
+    fn block(&self) -> &Block {
+        // SAFETY: as above; blocks live as long as their record.
+        unsafe { &*self.block }
+    }
+
+    /// The blocks leased in addition.
+    fn more(&self) -> impl Iterator<Item = &Block> {
+        // SAFETY: as above.
+        core::iter::successors(unsafe { self.more.get().as_ref() }, |block| unsafe {
+            block.leased_before.get().as_ref()
+        })
+    }
+
+    /// A slot beyond those of the guard's own block.
+    #[cold]
+    fn one_more_slot(&self) -> Slot {
+        let with_room = self.more().find(|block| block.free.get() != 0);
+        let block = with_room.unwrap_or_else(|| {
+            let block = self.record().extra.lease();
+            block.free.set(ALL_FREE);
+            block.leased_before.set(self.more.replace(block));
+            block
+        });
+        take_lowest(&block.free, block)
+    }
+
+    /// Gives back a slot beyond those of the guard's own block.
+    #[cold]
+    fn one_slot_less(&self, slot: Slot) {
+        for block in self.more() {
+            if let Some(mask) = block.mask_of(slot) {
+                block.free.set(block.free.get() | mask);
+            }
+        }
+    }
+
+    /// Gives back the blocks leased in addition.
+    #[cold]
+    fn end_more(&self) {
+        let mut more = self.more.replace(ptr::null());
+        // SAFETY: as in `block`.
+        while let Some(block) = unsafe { more.as_ref() } {
+            block.clear(ALL_FREE);
+            more = block.leased_before.replace(ptr::null());
+            block.leased.set(false);
+        }
+    }
+
+    /// Publishes an address in a slot, for every load that follows.
+    #[inline(always)]
+    fn publish(&self, slot: Slot, address: *mut u8) {
+        // Release: 2. of the module's head: what the slot has protected before is not used after.
+        slot.get().store(address, Ordering::Release);
+        if self.full_fence {
+            fence(Ordering::SeqCst);
+        } else {
+            // PAIRS: the heavy barrier of a scan.
+            barrier::light();
+        }
+    }
+}
+
+/// Takes the lowest free slot.
+#[inline(always)]
+fn take_lowest(free: &Cell<u32>, block: &Block) -> Slot {
+    let mask = free.get();
+    free.set(mask & (mask - 1));
+    Slot(NonNull::from(&block.slots[mask.trailing_zeros() as usize % SLOTS]))
+}
+
+/// A slot; public only because [`Scheme::Slot`] is.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot(NonNull<AtomicPtr<u8>>);
+
+impl Slot {
+    #[inline(always)]
+    fn get(&self) -> &AtomicPtr<u8> {
+        // SAFETY: in a block, which lives as long as the domain, by the contract of `Scheme`.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl State {
+    crate::sync::const_where_possible! {
+        pub(crate) fn new(settings: Settings) -> Self {
+            Self { records: Records::new(settings), slots_seen: Hint::new(0) }
+        }
+    }
+
+    /// Which process-wide domain it is.
+    #[inline(always)]
+    fn process_wide(&self) -> Option<ProcessWide> {
+        ptr::eq(self, Hazard::global()).then_some(ProcessWide::Hazard)
+    }
+
+    /// The calling thread's record, if it has one.
+    #[inline(always)]
+    fn mine(&self) -> Option<&Record<Slots>> {
+        match self.process_wide() {
+            // SAFETY: what is kept at hand there is a record of this very domain, or null.
+            Some(domain) => unsafe { thread::at_hand(domain).cast::<Record<Slots>>().as_ref() },
+            None => self.records.mine(),
+        }
+    }
+
+    /// B' of the bound, with the B of the moment: at least twice the slots, so that a scan frees
+    /// most of what it looks at.
+    fn batch(&self) -> usize {
+        self.records.batch().max(2 * self.slots_seen.load(counter::Relaxed))
+    }
+
+    /// Moves what is not protected to the ripe ones, as far as it was stamped with a ticket below
+    /// `finished`.
+    ///
+    /// # Safety
+    /// The calling thread owns the record, and comes after the barriers below that number.
+    unsafe fn scan(&self, record: &Record<Slots>, finished: u64) {
+        if !self.records.iter().all(|other| self.records.is_reliable(other, other.seen())) {
+            return;
+        }
+        // SAFETY: the owner's; no user code runs meanwhile, and nothing here comes back here.
+        let snapshot = unsafe { &mut *record.extra.snapshot.get() };
+        let is_complete = self.take_snapshot(snapshot);
+        let is_protected = |retired: &Retired| {
+            let address = retired.address().addr().get();
+            if is_complete {
+                snapshot.binary_search(&address).is_ok()
+            } else {
+                self.slots().any(|slot| slot == address)
+            }
+        };
+        record.count_collection();
+        let sift = |bag: &mut Bag| {
+            bag.sift(|stamp| stamp < finished, is_protected, || self.stamp());
+            // SAFETY: the caller's.
+            unsafe { record.mark(bag) };
+        };
+        // SAFETY: the caller's.
+        unsafe { record.with_bag(sift) };
+    }
+
+    /// What all slots announce, but for nulls.
+    fn slots(&self) -> impl Iterator<Item = usize> {
+        let blocks = self.records.iter().flat_map(|record| record.extra.blocks());
+        // Acquire: 2. of the module's head.
+        let slots = blocks.flat_map(|block| &block.slots).map(|slot| slot.load(Ordering::Acquire));
+        slots.map(|address| address.addr()).filter(|address| *address != 0)
+    }
+
+    /// Takes a snapshot of what is announced, sorted; false if there is no memory for it.
+    fn take_snapshot(&self, snapshot: &mut Vec<usize>) -> bool {
+        snapshot.clear();
+        let blocks = self.records.iter().map(|record| record.extra.blocks().count());
+        self.slots_seen.store(blocks.sum::<usize>() * SLOTS, counter::Relaxed);
+        for address in self.slots() {
+            if snapshot.try_reserve(1).is_err() {
+                return false;
+            }
+            snapshot.push(address);
+        }
+        snapshot.sort_unstable();
+        true
+    }
+}
+
+impl Ripens<Slots> for State {
+    fn stamp(&self) -> u64 {
+        self.records.barriers().ticket()
+    }
+
+    unsafe fn ripen(&self, record: &Record<Slots>) -> usize {
+        // SAFETY: the caller's.
+        unsafe {
+            let due = record.with_bag(|bag| record.due(bag, self.batch())).unwrap_or(Due::Not);
+            if due == Due::Not {
+                return 0;
+            }
+            let adopted = self.records.adopt(self, record);
+            if let Some(finished) = self.records.heavy(record, due == Due::Urgently) {
+                self.scan(record, finished);
+            }
+            adopted
+        }
+    }
+
+    unsafe fn ripen_all(&self, record: &Record<Slots>) {
+        if let Some(finished) = self.records.heavy(record, true) {
+            // SAFETY: the caller's.
+            unsafe { self.scan(record, finished) };
+        }
+    }
+}
+
+// SAFETY: S1 and S2: the module's head. S3: `protect`. S4: `retire` only pushes (what it frees when
+// memory is short has no user code). S5: `Retired::reclaim` lets no panic pass. A forgotten guard
+// keeps its block; forgotten slots are given back by `leave`.
+unsafe impl Scheme for Hazard {
+    const PROTECTION: Protection = Protection::Pointer;
+    const BOUNDED: bool = true;
+
+    type Header = ();
+    type Domain = State;
+    type Section = Section;
+    type Slot = Slot;
+
+    fn new_domain() -> State {
+        State::new(Settings::DEFAULT)
+    }
+
+    #[inline(always)]
+    fn enter(domain: &State) -> Section {
+        let record = match domain.mine() {
+            Some(record) => record,
+            None => domain.records.obtain(domain.process_wide()),
+        };
+        // SAFETY: the calling thread's record in this domain.
+        let opened = unsafe { record.open(&domain.records.opening) };
+        let slots = &record.extra;
+        let block = match opened {
+            Opened::Outermost => &slots.first,
+            Opened::Within => slots.lease(),
+        };
+        Section {
+            record,
+            block,
+            free: Cell::new(ALL_FREE),
+            used: Cell::new(0),
+            more: Cell::new(ptr::null()),
+            full_fence: record.needs_full_fences(),
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn leave(domain: &State, section: Section) {
+        let (record, block) = (section.record(), section.block());
+        block.clear(section.used.get());
+        if !section.more.get().is_null() {
+            section.end_more();
+        }
+        // The first block has no use for it, and is spared the question.
+        block.leased.set(false);
+        // SAFETY: the caller's.
+        unsafe {
+            if record.close() {
+                return;
+            }
+            if let Some(ended) = record.close_again() {
+                domain.records.end(domain, record, ended);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn header(_: &State, _: &Section, _: &'static Vtable) {}
+
+    #[inline]
+    unsafe fn allocate(
+        _: &State,
+        section: &Section,
+        vtable: &'static Vtable,
+    ) -> Option<NonNull<u8>> {
+        // SAFETY: the section's record is the calling thread's.
+        unsafe { section.record().allocate(vtable) }
+    }
+
+    #[inline(always)]
+    unsafe fn slot(_: &State, section: &Section) -> Slot {
+        if section.free.get() == 0 {
+            return section.one_more_slot();
+        }
+        let slot = take_lowest(&section.free, section.block());
+        section.used.set(section.used.get() | (ALL_FREE & !section.free.get()));
+        slot
+    }
+
+    #[inline(always)]
+    unsafe fn free_slot(_: &State, section: &Section, slot: Slot) {
+        match section.block().mask_of(slot) {
+            Some(mask) => section.free.set(section.free.get() | mask),
+            None => section.one_slot_less(slot),
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn protect<T>(
+        _: &State,
+        section: &Section,
+        slot: &mut Slot,
+        source: &AtomicPtr<T>,
+        tag_mask: usize,
+    ) -> *mut T {
+        // Relaxed: only a guess, which the second load confirms.
+        let mut guess = source.load(Ordering::Relaxed);
+        loop {
+            section.publish(*slot, guess.map_addr(|address| address & !tag_mask).cast());
+            // Acquire: pairs with the Release that published the node (S3).
+            let found = source.load(Ordering::Acquire);
+            if ptr::eq(found, guess) {
+                return found;
+            }
+            guess = found;
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn announce(_: &State, section: &Section, slot: &mut Slot, address: *mut u8) {
+        section.publish(*slot, address);
+    }
+
+    #[inline(always)]
+    unsafe fn clear(_: &State, _: &Section, slot: &mut Slot) {
+        // Release: 2. of the module's head.
+        slot.get().store(ptr::null_mut(), Ordering::Release);
+    }
+
+    #[inline]
+    unsafe fn retire(domain: &State, section: &Section, retired: Retired) {
+        // SAFETY: the section's record is the calling thread's.
+        unsafe { domain.records.retire(domain, section.record(), retired) }
+    }
+
+    #[inline]
+    unsafe fn reclaim(domain: &State, section: &Section, budget: usize) -> usize {
+        // SAFETY: as above.
+        unsafe { domain.records.reclaim(domain, section.record(), budget) }
+    }
+
+    fn collect(domain: &State) -> usize {
+        domain.records.collect(domain)
+    }
+
+    fn drain(domain: &mut State) {
+        domain.records.drain();
+    }
+
+    fn stats(domain: &State) -> Stats {
+        domain.records.stats()
+    }
+
+    unsafe fn after_fork_in_child(domain: &State) {
+        let clear = |slots: &Slots| {
+            for block in slots.blocks() {
+                block.clear(ALL_FREE);
+                block.leased.set(false);
+            }
+        };
+        // SAFETY: the caller's.
+        unsafe { domain.records.after_fork_in_child(clear) }
+    }
+}
+
+// SAFETY: one static.
+unsafe impl GlobalScheme for Hazard {
+    #[inline(always)]
+    fn global() -> &'static State {
+        #[cfg(not(any(loom, crossbeam_loom)))]
+        static GLOBAL: State = State::new(Settings::DEFAULT);
+        // In a model there are no statics, and nobody comes here.
+        #[cfg(any(loom, crossbeam_loom))]
+        static GLOBAL: std::sync::LazyLock<State> =
+            std::sync::LazyLock::new(|| State::new(Settings::DEFAULT));
+        &GLOBAL
+    }
+}
+
+/// An owned domain of hazard pointers.
+///
+/// ```
+/// let domain = sexton::hazard::Domain::new();
+/// let stack = sexton::Stack::with_reclaimer(domain.clone());
+/// stack.push(1);
+/// ```
+pub type Domain = crate::Domain<Hazard>;
+
+/// Makes an owned [`Domain`] with settings of one's own.
+///
+/// ```
+/// let domain = sexton::hazard::Builder::new().max_batch(64).build();
+/// ```
+pub type Builder = crate::builder::Builder<Hazard>;
+
+impl Configurable for Hazard {
+    fn with_settings(settings: Settings) -> State {
+        State::new(settings)
+    }
+}

@@ -1,0 +1,535 @@
+//! What a thread has in a domain of one of our own schemes: its record.
+//!
+//! A domain finds the record of the calling thread by the thread's number, in a table that never
+//! moves; for a process-wide domain the thread has it at hand. A record is taken by a thread at its
+//! first section, is its own until it exits, and is then taken by others, with all that is in it.
+//!
+//! # The word
+//!
+//! A record's word says what others must know of its thread, and is written by that thread alone:
+//!
+//! ```text
+//! | epoch ................ | FULL | TIDY | LEASED | open sections (13 bits) |
+//! ```
+//!
+//! - *epoch*: the domain's, as it was when the outermost section was opened (nothing to schemes that
+//!   have none).
+//! - `FULL`: this thread's barriers are full fences, see below.
+//! - `TIDY`: the section has retired something, so its end has something to do. Of no use to others:
+//!   it is here so that the end of a section finds all that is out of the ordinary by one compare.
+//! - `LEASED`: the record is given up when the section ends.
+//!
+//! A domain has such a word, too, [`Records::opening`], with one open section in it: a section is
+//! opened by copying it. An idle record's word is 0, or `FULL`.
+//!
+//! # Invariants
+//!
+//! - **I1.** A record has one owner at a time. Ownership is taken by a CAS (Acquire) on `owner`, and
+//!   given up by a store of 0 (Release), when no section is open. What is marked *owner's* below is
+//!   touched by the owner only.
+//! - **I2.** *Leases.* A thread that has no record of its own, because it is exiting or because
+//!   somebody is looking into the one with its number, takes any that nobody owns, for one section.
+//! - **I3.** A thread that exits with sections open (a guard was forgotten, or lives in another
+//!   thread-local) keeps the record, and the last of these sections gives it up.
+//! - **I4.** All stores to the word are Release: who reads (Acquire) that a section has ended, or
+//!   that a later one has begun, comes after all that was done in it.
+//! - **I5.** After 2¹³ - 1 sections within one another the count stays where it is, and the record's
+//!   section never ends. That takes as many forgotten guards, and keeps memory.
+//!
+//! # Full fences
+//!
+//! If the platform refuses heavy barriers, light ones order nothing, and readers must use full
+//! fences. Whether they do is decided before a domain has its first record, where that is possible:
+//! `opening` has the flag `FULL` then, and so has every record from its birth.
+//!
+//! But a sandbox may begin to refuse in mid-life (seccomp, after the start). Then the flag is set in
+//! `opening`, and:
+//!
+//! - **I6.** A reclaimer regards a record whose word has no `FULL` in it as one that may protect
+//!   anything. A section that is opened by copying `opening` may not have a fence yet; but who sees
+//!   its word, sees the section; and from its end on the idle word is `FULL`, not 0, so that all later
+//!   sections are opened with a fence. So one round of sections later all is as if it had been so from
+//!   the start; a thread that stays idle all the time keeps memory until it opens a section, or exits.
+
+use core::cell::{Cell, UnsafeCell};
+use core::fmt;
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+
+use crate::bag::Bag;
+use crate::barrier;
+use crate::biased::Biased;
+use crate::builder::Settings;
+use crate::counts::{Counts, add_alone};
+use crate::recycler::Recycler;
+use crate::retired::{Retired, Vtable};
+use crate::sync::counter::{self, AtomicU64 as Counter, AtomicUsize as Hint};
+use crate::sync::{AtomicUsize, Ordering, fence};
+use crate::thread::{self, Kept};
+
+/// The open sections of a record.
+pub(crate) const OPEN: usize = (1 << 13) - 1;
+pub(crate) const LEASED: usize = 1 << 13;
+const TIDY: usize = 1 << 14;
+pub(crate) const FULL: usize = 1 << 15;
+
+/// One epoch further.
+pub(crate) const EPOCH: usize = 1 << 16;
+
+/// All that is below the epoch.
+const LOW: usize = EPOCH - 1;
+
+/// Nobody's, in `Record::owner`.
+const NOBODY: usize = 0;
+
+/// In `Record::owner` when the domain is gone.
+pub(crate) const DOMAIN_GONE: usize = usize::MAX;
+
+/// Fresh objects, and their bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    objects: usize,
+    bytes: usize,
+}
+
+impl Load {
+    fn of(bag: &Bag) -> Self {
+        Self { objects: bag.fresh(), bytes: bag.fresh_bytes() }
+    }
+}
+
+/// Whether it is time to do something about what is fresh in a bag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Due {
+    /// There is not enough of it.
+    Not,
+    /// There is enough for a heavy barrier, but it can wait for another thread's.
+    Now,
+    /// It has waited long enough.
+    Urgently,
+}
+
+/// Bytes retired for each heavy barrier, at most, and an object more.
+pub(crate) const BATCH_BYTES: usize = 1 << 20;
+
+/// A thread's record, with `X` for what the scheme needs beside.
+#[repr(align(128))]
+pub(crate) struct Record<X> {
+    /// See the [module](self).
+    pub(crate) word: AtomicUsize,
+    /// I1: an identity, `NOBODY`, or `DOMAIN_GONE`.
+    pub(crate) owner: AtomicUsize,
+    pub(crate) bag: Biased<Bag>,
+    /// Owner's: objects retired since the last attempt to free some.
+    retired_since: Cell<usize>,
+    /// Owner's: what was fresh in the bag when its owner last did something about it.
+    mark: Cell<Load>,
+    /// Owner's: whether there was no memory for the bag's reserve.
+    pub(crate) reserve_is_missing: Cell<bool>,
+    /// How many objects are in the bag of a record that nobody owns; a hint.
+    left: Hint,
+    /// Owner's.
+    pub(crate) recycler: UnsafeCell<Recycler>,
+    /// Written by the owner alone.
+    pub(crate) counts: Counts,
+    /// Written by the owner alone: rounds of reclamation, heavy barriers, objects leaked for want of
+    /// memory.
+    pub(crate) collections: Counter,
+    pub(crate) heavy_barriers: Counter,
+    pub(crate) leaked: Counter,
+    /// The scheme's.
+    pub(crate) extra: X,
+}
+
+// SAFETY: the cells and the recycler are the owner's (I1); all else is `Sync`.
+unsafe impl<X: Sync> Sync for Record<X> {}
+// SAFETY: what a record owns may be freed by any thread.
+unsafe impl<X: Send> Send for Record<X> {}
+
+impl<X: Default> Record<X> {
+    pub(crate) fn new(settings: &Settings, word: usize) -> Self {
+        Self {
+            word: AtomicUsize::new(word),
+            owner: AtomicUsize::new(NOBODY),
+            bag: Biased::new(Bag::new()),
+            retired_since: Cell::new(0),
+            mark: Cell::new(Load::default()),
+            reserve_is_missing: Cell::new(false),
+            left: Hint::new(0),
+            recycler: UnsafeCell::new(Recycler::new(settings.recycle)),
+            counts: Counts::default(),
+            collections: Counter::new(0),
+            heavy_barriers: Counter::new(0),
+            leaked: Counter::new(0),
+            extra: X::default(),
+        }
+    }
+}
+
+/// How many objects are taken out of a bag at once, to be freed: few enough that it matters little
+/// if one of them never returns from its drop.
+const PORTION: usize = 8;
+
+type Portion = [MaybeUninit<Retired>; PORTION];
+
+/// What a section was opened as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// No other one of the thread was open.
+    Outermost,
+    /// Within another one.
+    Within,
+}
+
+/// What is to be done when a section has ended.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub(crate) struct Ended {
+    /// Something was retired in it.
+    pub(crate) tidy: bool,
+    /// The record is to be given up.
+    pub(crate) leased: bool,
+}
+
+impl<X> Record<X> {
+    /// Opens a section.
+    ///
+    /// # Safety
+    /// The calling thread is the owner; `opening` is that of the record's domain.
+    #[inline(always)]
+    pub(crate) unsafe fn open(&self, opening: &AtomicUsize) -> Opened {
+        // Relaxed: the thread's own.
+        let word = self.word.load(Ordering::Relaxed);
+        if word == 0 {
+            // Relaxed: a stale epoch does no harm, it only holds up others (see `epoch`). Release: I4.
+            self.word.store(opening.load(Ordering::Relaxed), Ordering::Release);
+            // PAIRS: the heavy barrier of who reclaims.
+            barrier::light();
+            Opened::Outermost
+        } else {
+            self.open_again(word, opening)
+        }
+    }
+
+    /// Opens a section within another one, or in a record that needs more care.
+    #[inline]
+    fn open_again(&self, word: usize, opening: &AtomicUsize) -> Opened {
+        match word & OPEN {
+            0 => {
+                self.open_with_full_fence(word, opening);
+                return Opened::Outermost;
+            }
+            // I5.
+            OPEN => {}
+            // Release: I4.
+            _ => self.word.store(word + 1, Ordering::Release),
+        }
+        Opened::Within
+    }
+
+    #[cold]
+    fn open_with_full_fence(&self, word: usize, opening: &AtomicUsize) {
+        // As in `open`.
+        self.word.store(opening.load(Ordering::Relaxed) | word, Ordering::Release);
+        // PAIRS: the `fence(SeqCst)` of who reclaims.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Ends a section; true if that was all. If not, [`close_again`](Self::close_again) is next.
+    ///
+    /// # Safety
+    /// The calling thread is the owner, and has opened a section for this.
+    #[inline(always)]
+    pub(crate) unsafe fn close(&self) -> bool {
+        // Relaxed: the thread's own.
+        let ordinary = self.word.load(Ordering::Relaxed) & LOW == 1;
+        if ordinary {
+            // Release: I4.
+            self.word.store(0, Ordering::Release);
+        }
+        ordinary
+    }
+
+    /// Ends a section that is within another one, or after which there is something to do. `None`
+    /// if other sections are still open.
+    ///
+    /// # Safety
+    /// As [`close`](Self::close), which returned false.
+    #[inline]
+    pub(crate) unsafe fn close_again(&self) -> Option<Ended> {
+        let word = self.word.load(Ordering::Relaxed);
+        match word & OPEN {
+            1 => {
+                // Release: I4. I6: the flag stays.
+                self.word.store(word & FULL, Ordering::Release);
+                Some(Ended { tidy: word & TIDY != 0, leased: word & LEASED != 0 })
+            }
+            // I5.
+            OPEN => None,
+            _ => {
+                // Release: I4.
+                self.word.store(word - 1, Ordering::Release);
+                None
+            }
+        }
+    }
+
+    /// Whether this thread's barriers must be full fences.
+    #[inline]
+    pub(crate) fn needs_full_fences(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & FULL != 0
+    }
+
+    /// Sets a flag in the word of a section of the owner's.
+    #[inline]
+    pub(crate) fn flag(&self, flag: usize) {
+        let word = self.word.load(Ordering::Relaxed);
+        if word & flag == 0 {
+            // Release: I4.
+            self.word.store(word | flag, Ordering::Release);
+        }
+    }
+
+    /// Says that the owner retires an object in its section, whose end has something to do therefore.
+    ///
+    /// # Safety
+    /// The calling thread is the owner.
+    #[inline]
+    pub(crate) unsafe fn note_retired(&self, bytes: usize) {
+        self.counts.retired_alone(bytes);
+        self.retired_since.set(self.retired_since.get() + 1);
+        self.flag(TIDY);
+    }
+
+    /// How others see the record: after a barrier.
+    pub(crate) fn seen(&self) -> Seen {
+        // Acquire: I4.
+        Seen(self.word.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn is_owned(&self) -> bool {
+        // Acquire: who sees that it was given up comes after that.
+        self.owner.load(Ordering::Acquire) != NOBODY
+    }
+
+    /// Takes a record that nobody owns.
+    pub(crate) fn take(&self, identity: usize, opening: &AtomicUsize) -> bool {
+        // Acquire: I1.
+        let taken =
+            self.owner.compare_exchange(NOBODY, identity, Ordering::Acquire, Ordering::Relaxed);
+        if taken.is_err() {
+            return false;
+        }
+        // I6: a reclaimer that sets the flag and then finds the record without an owner, or does
+        // not find it at all, has its fence before this one: then the flag is seen here.
+        fence(Ordering::SeqCst);
+        if opening.load(Ordering::Relaxed) & FULL != 0 {
+            self.word.store(FULL, Ordering::Release);
+        }
+        true
+    }
+
+    /// Gives a record up.
+    ///
+    /// # Safety
+    /// The calling thread is the owner, and has no section open.
+    pub(crate) unsafe fn give_up(&self) {
+        // SAFETY: the caller's.
+        let left = unsafe { self.with_bag(|bag| bag.fresh() + bag.ripe()) };
+        // If somebody is looking into the bag, something may be left.
+        self.left.store(left.unwrap_or(1), counter::Relaxed);
+        // Release: I1.
+        self.owner.store(NOBODY, Ordering::Release);
+    }
+
+    /// Whether nobody owns the record, and there is something in its bag.
+    pub(crate) fn is_left_with_objects(&self) -> bool {
+        !self.is_owned() && self.left.load(counter::Relaxed) > 0
+    }
+
+    /// A block for a node; `None` if there is no memory, for it or for the day it is retired.
+    ///
+    /// # Safety
+    /// The calling thread is the owner.
+    #[inline]
+    pub(crate) unsafe fn allocate(&self, vtable: &Vtable) -> Option<NonNull<u8>> {
+        if self.reserve_is_missing.get() {
+            // SAFETY: the caller's.
+            let there = unsafe { self.with_bag(Bag::keep_reserve) }.unwrap_or(true);
+            self.reserve_is_missing.set(!there);
+            if !there {
+                return None;
+            }
+        }
+        // SAFETY: the owner's; no user code runs meanwhile.
+        unsafe { &mut *self.recycler.get() }.allocate(vtable.layout())
+    }
+
+    /// Works on the bag; `None` if another thread is looking into it.
+    ///
+    /// # Safety
+    /// The calling thread is the owner. `work` runs no user code, and does not panic.
+    #[inline]
+    pub(crate) unsafe fn with_bag<R>(&self, work: impl FnOnce(&mut Bag) -> R) -> Option<R> {
+        // SAFETY: the caller's; I6 for the fence.
+        unsafe { self.bag.as_owner(self.needs_full_fences(), work) }
+    }
+
+    /// Frees an object.
+    ///
+    /// # Safety
+    /// The calling thread is the owner, and nobody protects the object.
+    pub(crate) unsafe fn free(&self, retired: Retired) {
+        let bytes = retired.bytes();
+        // SAFETY: the caller's; the recycler is the owner's, and user code has run before.
+        let dropped = unsafe {
+            retired.reclaim_with(|block, layout| (*self.recycler.get()).free(block, layout))
+        };
+        self.counts.reclaimed_alone(bytes, dropped);
+    }
+
+    /// Frees up to `limit` ripe objects; says how many.
+    ///
+    /// Called from within the drop of an object that is being freed, it frees only what needs no
+    /// drop: all else waits for the outer call.
+    ///
+    /// # Safety
+    /// The calling thread is the owner.
+    pub(crate) unsafe fn free_ripe(&self, limit: usize) -> usize {
+        // SAFETY: the caller's.
+        let all = || unsafe { self.free_taken(limit, |bag, room, limit| bag.take(room, limit)) };
+        // SAFETY: as above.
+        thread::not_within_itself(all).unwrap_or_else(|| unsafe { self.free_plain(limit) })
+    }
+
+    /// As [`free_ripe`](Self::free_ripe), but runs no user code.
+    ///
+    /// # Safety
+    /// As there.
+    pub(crate) unsafe fn free_plain(&self, limit: usize) -> usize {
+        // SAFETY: the caller's.
+        unsafe { self.free_taken(limit, |bag, room, _| bag.take_plain(room)) }
+    }
+
+    /// Frees what `take` takes out of the bag, a few at a time.
+    ///
+    /// # Safety
+    /// The calling thread is the owner; `take` takes ripe objects, and returns how many.
+    unsafe fn free_taken(
+        &self,
+        limit: usize,
+        take: impl Fn(&mut Bag, &mut Portion, usize) -> usize,
+    ) -> usize {
+        let mut freed = 0;
+        while freed < limit {
+            let mut room = [const { MaybeUninit::uninit() }; PORTION];
+            // SAFETY: the caller's.
+            let taken = unsafe { self.with_bag(|bag| take(bag, &mut room, limit - freed)) };
+            let Some(taken @ 1..) = taken else { break };
+            for retired in &room[..taken] {
+                // SAFETY: so many were taken, and what is ripe nobody protects.
+                unsafe { self.free(retired.assume_init_read()) };
+            }
+            freed += taken;
+        }
+        freed
+    }
+
+    /// Whether there is enough fresh in the bag for a heavy barrier, given what a batch is.
+    ///
+    /// # Safety
+    /// The calling thread is the owner.
+    pub(crate) unsafe fn due(&self, bag: &Bag, batch: usize) -> Due {
+        let (now, mark) = (Load::of(bag), self.mark.get());
+        let objects = now.objects.saturating_sub(mark.objects);
+        let bytes = now.bytes.saturating_sub(mark.bytes);
+        if objects >= 2 * batch || bytes >= 2 * BATCH_BYTES {
+            Due::Urgently
+        } else if objects >= batch || bytes >= BATCH_BYTES {
+            Due::Now
+        } else {
+            Due::Not
+        }
+    }
+
+    /// Says that there is less in the bag now, of its own accord.
+    ///
+    /// # Safety
+    /// The calling thread is the owner.
+    pub(crate) unsafe fn settle(&self, bag: &Bag) {
+        let (now, mark) = (Load::of(bag), self.mark.get());
+        self.mark.set(Load {
+            objects: now.objects.min(mark.objects),
+            bytes: now.bytes.min(mark.bytes),
+        });
+    }
+
+    /// Says that something was done about what is fresh in the bag.
+    ///
+    /// # Safety
+    /// The calling thread is the owner.
+    pub(crate) unsafe fn mark(&self, bag: &Bag) {
+        self.mark.set(Load::of(bag));
+    }
+
+    /// How many objects are to be freed now, so that freeing keeps up with retiring.
+    ///
+    /// # Safety
+    /// The calling thread is the owner.
+    pub(crate) unsafe fn portion(&self, at_least: usize) -> usize {
+        at_least.max(2 * self.retired_since.take())
+    }
+
+    pub(crate) fn count_collection(&self) {
+        add_alone(&self.collections, 1);
+    }
+
+    fn word_is_idle(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & OPEN == 0
+    }
+}
+
+/// A record's word, as another thread sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen(pub(crate) usize);
+
+impl Seen {
+    /// The epoch, if a section is open.
+    pub(crate) fn epoch(self) -> Option<usize> {
+        (self.0 & OPEN != 0).then_some(self.0 & !LOW)
+    }
+}
+
+impl<X: Send + Sync> Kept for Record<X> {
+    fn thread_exits(&self, identity: usize) {
+        // Relaxed: if it is this thread's, this thread wrote it.
+        if self.owner.load(Ordering::Relaxed) != identity {
+            return;
+        }
+        if self.word_is_idle() {
+            // There may be something. The bag itself is not looked into: the domain may be going
+            // at this very moment, and the record with it.
+            self.left.store(1, counter::Relaxed);
+            // Release: I1.
+            let _ = self.owner.compare_exchange(
+                identity,
+                NOBODY,
+                Ordering::Release,
+                Ordering::Relaxed,
+            );
+        } else {
+            // I3.
+            self.flag(LEASED);
+        }
+    }
+
+    fn is_useless(&self) -> bool {
+        self.owner.load(Ordering::Relaxed) == DOMAIN_GONE
+    }
+}
+
+impl<X: fmt::Debug> fmt::Debug for Record<X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record").field("extra", &self.extra).finish_non_exhaustive()
+    }
+}

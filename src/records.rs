@@ -1,0 +1,505 @@
+//! A domain of one of our own schemes: its table of records, and what the schemes have in common.
+//!
+//! What is known of a record, and the invariants I1 to I6 that are named here, stand in `record.rs`.
+//!
+//! The schemes differ in how they find out that nobody can protect an object any more: this they
+//! tell by [`Ripens`]. All else is the same: finding a thread's record, retiring, freeing a few
+//! objects at a time, taking over what other threads have left, collecting.
+
+use core::fmt;
+use core::ptr;
+use std::sync::Arc;
+
+use crossbeam_utils::CachePadded;
+
+use crate::bag::Bag;
+use crate::barrier::{self, Barrier, Barriers, Issued};
+use crate::builder::Settings;
+use crate::counts::{Counts, add_alone};
+use crate::guard::RECLAIM_BUDGET;
+use crate::record::{DOMAIN_GONE, Ended, FULL, LEASED, OPEN, Record, Seen};
+use crate::recycler::Recycler;
+use crate::retired::Retired;
+use crate::rounds::Rounds;
+use crate::scheme::Stats;
+use crate::segments::Segments;
+use crate::sync::counter;
+use crate::sync::{AtomicPtr, AtomicUsize, Ordering, fence};
+use crate::thread::{self, ProcessWide};
+
+/// A place in a domain's table.
+struct Place<X>(AtomicPtr<Record<X>>);
+
+impl<X> Default for Place<X> {
+    fn default() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+}
+
+impl<X> Place<X> {
+    #[inline]
+    fn record(&self) -> Option<&Record<X>> {
+        // Acquire: pairs with the Release of `make`. SAFETY: from an `Arc` that the place keeps.
+        unsafe { self.0.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// The record, which is made if need be.
+    fn record_or_make(&self, make: impl FnOnce() -> Record<X>) -> &Record<X> {
+        if self.0.load(Ordering::Relaxed).is_null() {
+            let new = Arc::into_raw(Arc::new(make())).cast_mut();
+            // Release: publishes the record.
+            let won = self.0.compare_exchange(
+                ptr::null_mut(),
+                new,
+                Ordering::Release,
+                Ordering::Relaxed,
+            );
+            if won.is_err() {
+                // SAFETY: from `into_raw`, and nobody else knows it.
+                drop(unsafe { Arc::from_raw(new) });
+            }
+        }
+        self.record().expect("just made")
+    }
+
+    /// The record, for one more to keep.
+    fn share(&self) -> Option<Arc<Record<X>>> {
+        let record: *const Record<X> = self.record()?;
+        // SAFETY: from an `Arc` that the place keeps.
+        unsafe {
+            Arc::increment_strong_count(record);
+            Some(Arc::from_raw(record))
+        }
+    }
+}
+
+impl<X> Drop for Place<X> {
+    fn drop(&mut self) {
+        // Acquire: as in `record`.
+        let record = self.0.load(Ordering::Acquire);
+        if !record.is_null() {
+            // SAFETY: from an `Arc`, and the place's share of it is given back once.
+            drop(unsafe { Arc::from_raw(record) });
+        }
+    }
+}
+
+/// The records of a domain, and what is common to our own schemes.
+pub(crate) struct Records<X> {
+    /// What a section's word begins with; see the [module](self).
+    pub(crate) opening: CachePadded<AtomicUsize>,
+    table: Segments<Place<X>>,
+    settings: Settings,
+    /// In a model each domain has barriers of its own.
+    #[cfg(any(loom, crossbeam_loom))]
+    barriers: Barriers,
+}
+
+impl<X> Records<X> {
+    crate::sync::const_where_possible! {
+        pub(crate) fn new(settings: Settings) -> Self {
+            Self {
+                opening: CachePadded::new(AtomicUsize::new(1)),
+                table: Segments::new(),
+                settings,
+                #[cfg(any(loom, crossbeam_loom))]
+                barriers: Barriers::new(),
+            }
+        }
+    }
+
+    #[cfg(not(any(loom, crossbeam_loom)))]
+    #[expect(clippy::unused_self, reason = "in a model they are the domain's")]
+    pub(crate) fn barriers(&self) -> &Barriers {
+        static PROCESS: Barriers = Barriers::new();
+        &PROCESS
+    }
+
+    #[cfg(any(loom, crossbeam_loom))]
+    pub(crate) fn barriers(&self) -> &Barriers {
+        &self.barriers
+    }
+
+    /// How many objects a barrier should serve.
+    pub(crate) fn batch(&self) -> usize {
+        self.barriers().batch().min(self.settings.max_batch)
+    }
+
+    /// All records.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Record<X>> {
+        self.table.iter().filter_map(Place::record)
+    }
+
+    /// The calling thread's own record.
+    #[inline]
+    pub(crate) fn mine(&self) -> Option<&Record<X>> {
+        let record = self.table.get(thread::number())?.record()?;
+        // I2 of `thread`. Relaxed: if it is this thread's, this thread wrote it.
+        (record.owner.load(Ordering::Relaxed) == thread::identity()).then_some(record)
+    }
+
+    /// A heavy barrier, if nobody else is at it or it is `urgent`; counted for `record`'s owner. What
+    /// was stamped with a ticket below the result was unlinked before it.
+    pub(crate) fn heavy(&self, record: &Record<X>, urgent: bool) -> Option<u64> {
+        if self.opening.load(Ordering::Relaxed) & FULL == 0 {
+            match self.barriers().issue(urgent) {
+                Issued::Busy => return None,
+                Issued::Done => {
+                    add_alone(&record.heavy_barriers, 1);
+                    return Some(self.barriers().finished());
+                }
+                // I6. Relaxed: the fence below orders it.
+                Issued::Refused => {
+                    self.opening.fetch_or(FULL, Ordering::Relaxed);
+                }
+            }
+        }
+        add_alone(&record.heavy_barriers, 1);
+        // PAIRS: the full fences of readers.
+        fence(Ordering::SeqCst);
+        Some(u64::MAX)
+    }
+
+    /// Whether, after [`heavy`](Self::heavy), what a record shows is to be relied on (I6).
+    pub(crate) fn is_reliable(&self, record: &Record<X>, seen: Seen) -> bool {
+        self.opening.load(Ordering::Relaxed) & FULL == 0
+            || seen.0 & FULL != 0
+            || (seen.0 == 0 && !record.is_owned())
+    }
+
+    /// Adds up what the threads have counted.
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = Counts::sum(self.iter().map(|record| &record.counts));
+        for record in self.iter() {
+            stats.threads += u64::from(record.is_owned());
+            stats.collections += record.collections.load(counter::Relaxed);
+            stats.heavy_barriers += record.heavy_barriers.load(counter::Relaxed);
+            stats.leaked += record.leaked.load(counter::Relaxed);
+        }
+        stats
+    }
+}
+
+/// How a scheme finds out what in a bag nobody can protect any more.
+pub(crate) trait Ripens<X> {
+    /// The stamp for objects that the calling thread has unlinked before.
+    fn stamp(&self) -> u64;
+
+    /// Moves what can be freed to the ripe ones, if it is time; runs no user code. Says how many
+    /// objects should be freed at once, as they were other threads'.
+    ///
+    /// # Safety
+    /// The calling thread owns the record.
+    unsafe fn ripen(&self, record: &Record<X>) -> usize;
+
+    /// As [`ripen`](Self::ripen), whatever it costs: all that can be had.
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn ripen_all(&self, record: &Record<X>);
+}
+
+impl<X: Default + Send + Sync + 'static> Records<X> {
+    /// The record's place, and a record in it.
+    fn at(&self, index: usize) -> &Place<X> {
+        let place = self.table.get_or_grow(index);
+        place.record_or_make(|| {
+            // Before the first section there is, so that all readers know.
+            let full = self.settings.barrier == Barrier::Symmetric || !barrier::heavy_is_to_be_had();
+            if full {
+                self.opening.fetch_or(FULL, Ordering::Relaxed);
+            }
+            let word = self.opening.load(Ordering::Relaxed) & FULL;
+            Record::new(&self.settings, word)
+        });
+        place
+    }
+
+    /// A record for the calling thread: its own, or, if it cannot have one, a lease.
+    #[cold]
+    pub(crate) fn obtain(&self, process_wide: Option<ProcessWide>) -> &Record<X> {
+        self.own(process_wide).unwrap_or_else(|| self.lease())
+    }
+
+    /// Takes the record with the calling thread's number for as long as the thread runs.
+    fn own(&self, process_wide: Option<ProcessWide>) -> Option<&Record<X>> {
+        let place = self.at(thread::claim_number()?);
+        let record = place.record().expect("it is there");
+        let identity = thread::identity();
+        if record.owner.load(Ordering::Relaxed) != identity {
+            if !record.take(identity, &self.opening) {
+                return None;
+            }
+            if !thread::keep(place.share().expect("it is there")) {
+                // SAFETY: just taken.
+                unsafe { record.give_up() };
+                return None;
+            }
+        }
+        if let Some(process_wide) = process_wide {
+            thread::keep_at_hand(process_wide, ptr::from_ref(record).cast());
+        }
+        Some(record)
+    }
+
+    /// Takes any record for a while (I2). It is marked, so that the end of its section gives it up.
+    fn lease(&self) -> &Record<X> {
+        let identity = thread::identity();
+        for index in 0.. {
+            let record = self.at(index).record().expect("it is there");
+            if record.take(identity, &self.opening) {
+                record.flag(LEASED);
+                return record;
+            }
+        }
+        unreachable!("there is always one more")
+    }
+
+    /// Ends a lease in which no section is open; nothing for a record that is not leased.
+    ///
+    /// # Safety
+    /// The calling thread owns the record.
+    unsafe fn end_lease(record: &Record<X>) {
+        let word = record.word.load(Ordering::Relaxed);
+        if word & LEASED != 0 && word & OPEN == 0 {
+            // Release: I4.
+            record.word.store(word & FULL, Ordering::Release);
+            // SAFETY: the caller's, and no section is open.
+            unsafe { record.give_up() };
+        }
+    }
+
+    /// Works with a record of the calling thread's, outside any section.
+    fn with_record<R>(&self, work: impl FnOnce(&Record<X>) -> R) -> R {
+        let record = self.mine().unwrap_or_else(|| self.obtain(None));
+        let result = work(record);
+        // SAFETY: ours, and if it is a lease, of this very call.
+        unsafe { Self::end_lease(record) };
+        result
+    }
+
+    /// Does what is left to do at the end of a section.
+    ///
+    /// # Safety
+    /// The calling thread owns the record, and its last section has `ended`.
+    #[cold]
+    pub(crate) unsafe fn end(&self, scheme: &impl Ripens<X>, record: &Record<X>, ended: Ended) {
+        // SAFETY: the caller's.
+        unsafe {
+            if ended.tidy {
+                self.reclaim(scheme, record, RECLAIM_BUDGET);
+            }
+            if ended.leased {
+                record.give_up();
+            }
+        }
+    }
+
+    /// Frees `budget` objects, or more, if the thread has retired more; says how many.
+    ///
+    /// # Safety
+    /// The calling thread owns the record.
+    pub(crate) unsafe fn reclaim(
+        &self,
+        scheme: &impl Ripens<X>,
+        record: &Record<X>,
+        budget: usize,
+    ) -> usize {
+        // SAFETY: the caller's.
+        unsafe {
+            let portion = record.portion(budget);
+            let adopted = scheme.ripen(record);
+            record.free_ripe(portion + adopted)
+        }
+    }
+
+    /// Takes an object over.
+    ///
+    /// # Safety
+    /// The calling thread owns the record, and has a section open.
+    #[inline]
+    pub(crate) unsafe fn retire(
+        &self,
+        scheme: &impl Ripens<X>,
+        record: &Record<X>,
+        retired: Retired,
+    ) {
+        // SAFETY: the caller's.
+        let refused = unsafe {
+            record.note_retired(retired.bytes());
+            Self::push(scheme, record, retired)
+        };
+        if let Some(retired) = refused {
+            // SAFETY: the caller's.
+            unsafe { self.retire_elsewhere(scheme, record, retired) };
+        }
+    }
+
+    /// Puts an object into the bag; back it comes if another thread is looking into the bag, or if
+    /// there is no memory.
+    ///
+    /// # Safety
+    /// The calling thread owns the record.
+    #[inline]
+    unsafe fn push(
+        scheme: &impl Ripens<X>,
+        record: &Record<X>,
+        retired: Retired,
+    ) -> Option<Retired> {
+        let mut refused = Some(retired);
+        let push = |bag: &mut Bag| {
+            let retired = refused.take().expect("put there above");
+            refused = bag.push(retired, || scheme.stamp()).err();
+        };
+        // SAFETY: the caller's.
+        unsafe { record.with_bag(push) };
+        refused
+    }
+
+    /// Takes an object over that the thread's own bag has refused.
+    ///
+    /// # Safety
+    /// The calling thread owns the record.
+    #[cold]
+    unsafe fn retire_elsewhere(
+        &self,
+        scheme: &impl Ripens<X>,
+        record: &Record<X>,
+        retired: Retired,
+    ) {
+        // SAFETY: the caller's, and of this lease.
+        unsafe {
+            // No memory? Some may be had.
+            scheme.ripen_all(record);
+            record.free_plain(usize::MAX);
+            record.reserve_is_missing.set(true);
+            let Some(retired) = Self::push(scheme, record, retired) else { return };
+            let other = self.lease();
+            if Self::push(scheme, other, retired).is_some() {
+                // The one way to lose nothing more than it is to lose it, and to say so.
+                add_alone(&record.leaked, 1);
+            }
+            Self::end_lease(other);
+        }
+    }
+
+    /// Moves what is in the bag of one thread that has exited to the bag of `record`; says how many
+    /// objects that is.
+    ///
+    /// # Safety
+    /// The calling thread owns the record.
+    pub(crate) unsafe fn adopt(&self, scheme: &impl Ripens<X>, record: &Record<X>) -> usize {
+        let identity = thread::identity();
+        for other in self.iter().filter(|other| other.is_left_with_objects()) {
+            if other.take(identity, &self.opening) {
+                // SAFETY: just taken; the caller's.
+                unsafe {
+                    let moved = other.with_bag(|from| Self::move_to(scheme, record, from));
+                    other.give_up();
+                    return moved.unwrap_or(0);
+                }
+            }
+        }
+        0
+    }
+
+    /// # Safety
+    /// The calling thread owns the record.
+    unsafe fn move_to(scheme: &impl Ripens<X>, record: &Record<X>, from: &mut Bag) -> usize {
+        let objects = from.fresh() + from.ripe();
+        // If another thread is looking into our bag, all stays where it is. SAFETY: the caller's.
+        let moved = unsafe { record.with_bag(|bag| bag.adopt(from, || scheme.stamp())) };
+        if moved.is_some() { objects } else { 0 }
+    }
+
+    /// Moves what is in the bags of all threads, as far as they are not at work on them, to the bag
+    /// of `record`.
+    ///
+    /// # Safety
+    /// The calling thread owns the record.
+    unsafe fn gather(&self, scheme: &impl Ripens<X>, record: &Record<X>) {
+        // SAFETY: the caller's.
+        while unsafe { self.adopt(scheme, record) } > 0 {}
+        let identity = thread::identity();
+        let others = || self.iter().filter(|other| !ptr::eq(*other, record) && other.is_owned());
+        for other in others() {
+            other.bag.claim(identity);
+        }
+        // PAIRS: the light barrier of `Biased::as_owner`.
+        let issued = self.heavy(record, true).is_some();
+        for other in self.iter().filter(|other| other.bag.is_claimed_by(identity)) {
+            // SAFETY: claimed above, a barrier was issued since, and it worked for this record's
+            // owner if that uses full fences where needed (I6).
+            unsafe {
+                if issued && self.is_reliable(other, other.seen()) {
+                    other.bag.with_claimed(|from| Self::move_to(scheme, record, from));
+                } else {
+                    other.bag.disclaim();
+                }
+            }
+        }
+    }
+
+    /// See [`Scheme::collect`](crate::Scheme::collect).
+    pub(crate) fn collect(&self, scheme: &impl Ripens<X>) -> usize {
+        let round = |record: &Record<X>| {
+            // SAFETY: the record is ours.
+            unsafe {
+                self.gather(scheme, record);
+                record.with_bag(|bag| bag.seal(|| scheme.stamp()));
+                scheme.ripen_all(record);
+                record.free_ripe(usize::MAX);
+                record.with_bag(Bag::shrink);
+            }
+        };
+        Rounds::new(|| self.stats()).run(1, || self.with_record(round))
+    }
+}
+
+impl<X> Records<X> {
+    /// Frees everything: the domain is about to go.
+    pub(crate) fn drain(&mut self) {
+        for record in self.iter() {
+            // No section is open, so no thread uses its record; those that exit see that it is not
+            // theirs any more. Acquire: what its last owner did.
+            record.owner.swap(DOMAIN_GONE, Ordering::Acquire);
+            // SAFETY: the domain is ours alone, and so is the record; nobody protects anything.
+            unsafe {
+                while let Some(retired) = record.with_bag(Bag::pop).flatten() {
+                    record.free(retired);
+                }
+                (*record.recycler.get()).clear();
+            }
+        }
+    }
+
+    /// See [`Scheme::after_fork_in_child`](crate::Scheme::after_fork_in_child).
+    ///
+    /// # Safety
+    /// As there: the calling thread is the only one.
+    pub(crate) unsafe fn after_fork_in_child(&self, clear: impl Fn(&X)) {
+        let identity = thread::identity();
+        for record in self.iter() {
+            if record.owner.load(Ordering::Relaxed) == identity {
+                continue;
+            }
+            clear(&record.extra);
+            // SAFETY: the caller's: its thread does not exist here.
+            unsafe {
+                record.bag.reset(Bag::new());
+                // It may have been in the middle of something.
+                record.recycler.get().write(Recycler::new(self.settings.recycle));
+                let full = record.word.load(Ordering::Relaxed) & FULL;
+                record.word.store(full, Ordering::Release);
+                record.give_up();
+            }
+        }
+        self.barriers().after_fork_in_child();
+    }
+}
+
+impl<X> fmt::Debug for Records<X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Records").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}

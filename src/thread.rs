@@ -1,0 +1,297 @@
+//! Who a thread is: its number, what it has in the domains, and what happens when it exits.
+//!
+//! - **I1.** *The number* is small: numbers are handed out densely, at first use, and go to other
+//!   threads after an exit. A domain finds a thread's record by it.
+//! - **I2.** *The identity* is never used again. That a record is a thread's own is told by it, and
+//!   not by the number, which may have had another owner.
+//! - **I3.** The state of a thread, [`This`], has no destructor, so it is there in the destructors of
+//!   other thread-locals too, and reading it is one load. What must happen at an exit is the affair
+//!   of another thread-local, [`EXIT`]. After that the thread has no number any more ([`GONE`]), and
+//!   [leases](crate::record) a record for each section that it opens.
+//! - **I4.** Numbers are claimed and given back without a lock: a child of `fork` may be born in the
+//!   middle.
+
+use core::cell::{Cell, RefCell};
+use core::ptr;
+use std::sync::Arc;
+
+use crate::sync::counter::{self, Relaxed};
+use crate::sync::thread_local;
+
+/// The process-wide domains, whose record is kept at hand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ProcessWide {
+    Epoch,
+    Hazard,
+}
+
+struct This {
+    number: Cell<usize>,
+    identity: Cell<usize>,
+    /// The thread's records in the process-wide domains.
+    at_hand: [Cell<*const ()>; 2],
+    /// Whether it is freeing retired objects at the moment.
+    reclaiming: Cell<bool>,
+}
+
+/// The number of a thread that has none yet.
+const NONE: usize = usize::MAX;
+
+/// The number of a thread that is exiting.
+const GONE: usize = usize::MAX - 1;
+
+thread_local! {
+    static THIS: This = const {
+        This {
+            number: Cell::new(NONE),
+            identity: Cell::new(0),
+            at_hand: [Cell::new(ptr::null()), Cell::new(ptr::null())],
+            reclaiming: Cell::new(false),
+        }
+    };
+
+    static EXIT: Exit = const {
+        Exit { number: Cell::new(NONE), identity: Cell::new(0), kept: RefCell::new(Vec::new()) }
+    };
+}
+
+/// Reads the thread's state. In a model it goes when the thread exits: then `otherwise`.
+#[inline(always)]
+fn this<T>(read: impl FnOnce(&This) -> T, otherwise: T) -> T {
+    THIS.try_with(read).unwrap_or(otherwise)
+}
+
+/// The calling thread's number: the place of its records. Beyond every table if it has none.
+#[inline]
+pub(crate) fn number() -> usize {
+    this(|this| this.number.get(), GONE)
+}
+
+/// The calling thread's identity: not 0, and no other thread's, ever.
+#[inline]
+pub(crate) fn identity() -> usize {
+    static NEXT: counter::AtomicUsize = counter::AtomicUsize::new(1);
+
+    match this(|this| this.identity.get(), 0) {
+        0 => {
+            let new = NEXT.fetch_add(1, Relaxed);
+            this(|this| this.identity.set(new), ());
+            new
+        }
+        identity => identity,
+    }
+}
+
+/// The thread's record in a process-wide domain; null if it has none.
+#[inline(always)]
+pub(crate) fn at_hand(domain: ProcessWide) -> *const () {
+    this(|this| this.at_hand[domain as usize].get(), ptr::null())
+}
+
+/// Remembers the thread's record in a process-wide domain, until it exits.
+pub(crate) fn keep_at_hand(domain: ProcessWide, record: *const ()) {
+    this(|this| this.at_hand[domain as usize].set(record), ());
+}
+
+/// The calling thread's number, claimed if need be; `None` if the thread is exiting.
+pub(crate) fn claim_number() -> Option<usize> {
+    match number() {
+        GONE => None,
+        NONE => {
+            let claim = |exit: &Exit| {
+                let number = numbers(Numbers::claim);
+                exit.number.set(number);
+                exit.identity.set(identity());
+                number
+            };
+            let number = EXIT.try_with(claim).ok()?;
+            this(|this| this.number.set(number), ());
+            Some(number)
+        }
+        number => Some(number),
+    }
+}
+
+/// A record that a thread has taken for as long as it runs.
+pub(crate) trait Kept {
+    /// The thread of this identity exits.
+    fn thread_exits(&self, identity: usize);
+
+    /// Whether its domain is gone.
+    fn is_useless(&self) -> bool;
+}
+
+/// Has `record` told when the calling thread exits; false if it is exiting.
+pub(crate) fn keep(record: Arc<dyn Kept>) -> bool {
+    EXIT.try_with(|exit| exit.keep(record)).is_ok() && number() != GONE
+}
+
+/// What a thread leaves to do when it exits.
+struct Exit {
+    /// The thread's, here too: in a model [`THIS`] may have gone first.
+    number: Cell<usize>,
+    identity: Cell<usize>,
+    kept: RefCell<Vec<Arc<dyn Kept>>>,
+}
+
+impl Exit {
+    fn keep(&self, record: Arc<dyn Kept>) {
+        let mut kept = self.kept.borrow_mut();
+        if kept.len() == kept.capacity() {
+            // Before the list grows: so a thread that has met many domains remembers few.
+            kept.retain(|record| !record.is_useless());
+        }
+        kept.push(record);
+    }
+}
+
+impl Drop for Exit {
+    fn drop(&mut self) {
+        let forget = |this: &This| {
+            this.at_hand.iter().for_each(|record| record.set(ptr::null()));
+            this.number.set(GONE);
+        };
+        this(forget, ());
+        for record in self.kept.get_mut().drain(..) {
+            record.thread_exits(self.identity.get());
+        }
+        if self.number.get() != NONE {
+            numbers(|numbers| numbers.give_back(self.number.get()));
+        }
+    }
+}
+
+/// Runs `work`, unless the calling thread is in such work already. So freeing an object, whose drop
+/// may retire others and leave a section, needs no more stack for a long chain of them. `work` does
+/// not panic.
+pub(crate) fn not_within_itself<T>(work: impl FnOnce() -> T) -> Option<T> {
+    if this(|this| this.reclaiming.replace(true), false) {
+        return None;
+    }
+    let result = work();
+    this(|this| this.reclaiming.set(false), ());
+    Some(result)
+}
+
+/// The numbers in use: a bit each, in chunks that form a list.
+///
+/// Their atomics are the machine's in a model, too: what one owner of a number has done is passed on
+/// to the next by the records, not by the number.
+struct Numbers {
+    in_use: [counter::AtomicU64; 64],
+    more: counter::AtomicPtr<Self>,
+}
+
+impl Numbers {
+    const CHUNK: usize = 64 * 64;
+
+    const fn new() -> Self {
+        Self {
+            in_use: [const { counter::AtomicU64::new(0) }; 64],
+            more: counter::AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    /// The smallest number that is not in use, more or less.
+    fn claim(&self) -> usize {
+        for (index, word) in self.in_use.iter().enumerate() {
+            let mut bits = word.load(Relaxed);
+            while bits != u64::MAX {
+                let free = bits.trailing_ones();
+                bits = word.fetch_or(1 << free, Relaxed);
+                if bits & (1 << free) == 0 {
+                    return index * 64 + free as usize;
+                }
+            }
+        }
+        Self::CHUNK + self.more().claim()
+    }
+
+    fn give_back(&self, number: usize) {
+        if number < Self::CHUNK {
+            self.in_use[number / 64].fetch_and(!(1 << (number % 64)), Relaxed);
+        } else {
+            self.more().give_back(number - Self::CHUNK);
+        }
+    }
+
+    /// The next chunk; it stays for as long as the process.
+    fn more(&self) -> &Self {
+        let mut more = self.more.load(counter::Acquire);
+        if more.is_null() {
+            let new = Box::into_raw(Box::new(Self::new()));
+            match self.more.compare_exchange(more, new, counter::AcqRel, counter::Acquire) {
+                Ok(_) => more = new,
+                Err(found) => {
+                    // SAFETY: from a box, and nobody else knows it.
+                    drop(unsafe { Box::from_raw(new) });
+                    more = found;
+                }
+            }
+        }
+        // SAFETY: from a box that is never freed.
+        unsafe { &*more }
+    }
+}
+
+/// The process's numbers; a model's, whose threads all run on one of the machine's.
+fn numbers<T>(of: impl FnOnce(&Numbers) -> T) -> T {
+    #[cfg(not(any(loom, crossbeam_loom)))]
+    {
+        static NUMBERS: Numbers = Numbers::new();
+        of(&NUMBERS)
+    }
+    #[cfg(any(loom, crossbeam_loom))]
+    {
+        std::thread_local! {
+            static NUMBERS: Numbers = const { Numbers::new() };
+        }
+        NUMBERS.with(of)
+    }
+}
+
+#[cfg(all(test, not(any(loom, crossbeam_loom))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_dense_and_used_again() {
+        let numbers = Numbers::new();
+        let many = if cfg!(miri) { 100 } else { 2 * Numbers::CHUNK };
+        assert!((0..many).all(|expected| numbers.claim() == expected));
+        for number in [7, 65, many - 1] {
+            numbers.give_back(number);
+            assert_eq!(numbers.claim(), number);
+        }
+        assert_eq!(numbers.claim(), many);
+    }
+
+    #[test]
+    fn a_thread_keeps_its_number_and_gives_it_back() {
+        let numbers: Vec<_> = (0..50)
+            .map(|_| {
+                let thread = std::thread::spawn(|| {
+                    let first = claim_number();
+                    assert_eq!(claim_number(), first);
+                    first.unwrap()
+                });
+                thread.join().unwrap()
+            })
+            .collect();
+        // Other tests' threads have some, too; but none of these is in use any more.
+        assert!(numbers.iter().max().unwrap() < &1000);
+    }
+
+    #[test]
+    fn identities_differ() {
+        let mine = identity();
+        assert_eq!(identity(), mine);
+        assert_ne!(std::thread::spawn(identity).join().unwrap(), mine);
+    }
+
+    #[test]
+    fn work_is_not_done_within_itself() {
+        assert_eq!(not_within_itself(|| not_within_itself(|| ())), Some(None));
+        assert_eq!(not_within_itself(|| ()), Some(()));
+    }
+}
