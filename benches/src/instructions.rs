@@ -6,7 +6,6 @@
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::process::{Command, ExitCode};
-use std::sync::atomic::{Ordering::SeqCst, compiler_fence};
 use std::{env, io};
 
 use clap::{Parser, ValueEnum};
@@ -143,13 +142,11 @@ fn run<C: Contender>(work: Work, operations: u64) {
 
 /// The loops, without what is in them.
 fn nothing(work: Work, operations: u64) {
-    for number in 0..operations {
-        match work {
-            Work::Pin | Work::Nested => compiler_fence(SeqCst),
-            Work::Protect | Work::Retire => {
-                black_box(number);
-            }
-        }
+    match work {
+        Work::Pin | Work::Nested => (0..operations).for_each(|_| black_box(())),
+        Work::Protect | Work::Retire => (0..operations).for_each(|number| {
+            black_box(number);
+        }),
     }
 }
 

@@ -50,8 +50,8 @@ impl Settings {
         rounds: 3,
         turn: Duration::from_millis(5),
         long_rounds: 1,
-        stalled: 100_000,
-        burst: 100_000,
+        stalled: 128_000,
+        burst: 128_000,
     };
 }
 

@@ -1,6 +1,6 @@
 //! What it costs to open and to close a critical section, and one within another.
 
-use std::sync::atomic::{Ordering::SeqCst, compiler_fence};
+use std::hint::black_box;
 
 use sexton::Domain;
 
@@ -57,8 +57,8 @@ pub(crate) fn pins<C: Contender>(contender: &C, count: u64) {
     for _ in 0..count {
         let guard = contender.pin();
         // No instruction, but the compiler cannot pull together what is before and behind.
-        compiler_fence(SeqCst);
+        black_box(());
         drop(guard);
-        compiler_fence(SeqCst);
+        black_box(());
     }
 }

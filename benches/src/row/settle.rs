@@ -14,7 +14,14 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Called when nobody has a guard.
 pub(super) fn settle<C: Contender>(contender: C, ledger: &Ledger) -> u64 {
     let start = Instant::now();
+    let mut flushes = 0;
     while ledger.alive() > 0 && start.elapsed() < PATIENCE {
+        contender.flush();
+        flushes += 1;
+    }
+    // And again: each flush of crossbeam-epoch puts an empty bag into its queue, behind the full
+    // ones, and they would be what its next turn collects instead of its garbage.
+    for _ in 0..flushes {
         contender.flush();
     }
     // Some do the rest only now.
