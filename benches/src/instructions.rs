@@ -266,7 +266,7 @@ fn membarrier_is_missing_under_valgrind() -> Result<bool, String> {
 fn has_membarrier() -> bool {
     // SAFETY: it asks which commands there are, and changes nothing.
     let commands = unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_QUERY, 0, 0) };
-    let wanted = i64::from(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+    let wanted = libc::c_long::from(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED);
     commands >= 0 && commands & wanted == wanted
 }
 

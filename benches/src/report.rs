@@ -179,8 +179,11 @@ fn figure(value: f64) -> String {
 }
 
 fn times(ours: f64, it: f64) -> String {
-    let ratio = ours / it;
-    if ratio.is_finite() { format!("{ratio:.2}x") } else { "-".to_owned() }
+    match ours / it {
+        ratio if !ratio.is_finite() => "-".to_owned(),
+        ratio if ratio >= 100.0 => format!("{ratio:.0}x"),
+        ratio => format!("{ratio:.2}x"),
+    }
 }
 
 /// The targets "the same with more threads": what is no difference on a small, shared machine.

@@ -44,7 +44,7 @@ pub trait Contender: Default + Send + Sync + 'static {
     /// Protects what the link leads to, and reads it while it is protected.
     ///
     /// # Safety
-    /// Guard and link are of the same contender.
+    /// Guard and link are of the same contender; with [`Malloc`], nobody replaces meanwhile.
     unsafe fn read<T: Send + Sync + 'static, U>(
         guard: &mut Self::Guard<'_>,
         link: &Self::Link<T>,

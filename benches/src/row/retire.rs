@@ -33,7 +33,8 @@ fn report(threads: usize, settings: &Settings) -> Report {
     ]
     .into_iter()
     .unzip();
-    let title = format!("allocate+swap+retire, {threads} thread(s), own pointer each");
+    let who = if threads == 1 { "1 thread" } else { "2 threads, own pointer each" };
+    let title = format!("allocate+swap+retire, {who}");
     Report::new(title, "ns", &timed(entries, settings))
         .column("not dropped", left)
         .ratio(Ours::<Epoch>::NAME, Sdd::NAME, 0.8)
