@@ -1,0 +1,74 @@
+//! What the command line says, and the settings that follow from it.
+
+use std::fmt;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+use crate::row::Row;
+
+/// Measures sexton's reclamation schemes beside their peers.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Options {
+    /// Few and short rounds, to see that all of it runs; its figures mean nothing
+    #[arg(long)]
+    quick: bool,
+
+    /// What to measure [default: all]
+    #[arg(value_enum, value_name = "ROW")]
+    rows: Vec<Row>,
+}
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How often each contender of a timed row has its turn.
+    pub rounds: usize,
+    /// How long a turn is, about.
+    pub turn: Duration,
+    /// How often each contender has its turn where a turn is millions of retires.
+    pub long_rounds: usize,
+    /// Retires beside a reader that never leaves.
+    pub stalled: u64,
+    /// Retires in a burst.
+    pub burst: u64,
+}
+
+impl Settings {
+    /// To be measured.
+    pub const FULL: Self = Self {
+        rounds: 15,
+        turn: Duration::from_millis(50),
+        long_rounds: 5,
+        stalled: 5_000_000,
+        burst: 2_000_000,
+    };
+
+    /// To be seen running.
+    pub const QUICK: Self = Self {
+        rounds: 3,
+        turn: Duration::from_millis(5),
+        long_rounds: 1,
+        stalled: 128_000,
+        burst: 128_000,
+    };
+}
+
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} rounds of {:?} in turns", self.rounds, self.turn)
+    }
+}
+
+impl Options {
+    /// The settings that were asked for.
+    pub fn settings(&self) -> Settings {
+        if self.quick { Settings::QUICK } else { Settings::FULL }
+    }
+
+    /// The rows that were asked for.
+    pub fn rows(&self) -> &[Row] {
+        if self.rows.is_empty() { Row::value_variants() } else { &self.rows }
+    }
+}
