@@ -75,10 +75,6 @@ pub(crate) fn light() {
 /// [`light`] orders nothing, and readers have to use a full fence.
 #[must_use]
 fn heavy() -> bool {
-    #[cfg(test)]
-    if tests::refused() {
-        return false;
-    }
     platform::heavy()
 }
 
@@ -268,3 +264,46 @@ pub(crate) const MIN_BATCH: usize = if MODEL { 1 } else { 256 };
 
 /// A batch is never larger than this, in objects.
 pub(crate) const MAX_BATCH: usize = if MODEL { 1 } else { 4096 };
+
+#[cfg(all(test, not(any(loom, crossbeam_loom))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_is_passed_by_a_barrier_that_began_later() {
+        let barriers = Barriers::new();
+        let before = barriers.ticket();
+        assert!(barriers.finished() <= before);
+        assert_eq!(barriers.issue(false), Issued::Done);
+        assert!(barriers.finished() > before);
+        let after = barriers.ticket();
+        assert!(barriers.finished() <= after);
+    }
+
+    #[test]
+    fn one_thread_at_a_time_issues_a_barrier_unless_it_is_in_need() {
+        let barriers = Barriers::new();
+        barriers.issuing.store(true, Ordering::Relaxed);
+        let ticket = barriers.ticket();
+        assert_eq!(barriers.issue(false), Issued::Busy);
+        assert!(barriers.finished() <= ticket);
+        assert_eq!(barriers.issue(true), Issued::Done);
+        assert!(barriers.finished() > ticket);
+        // The other one is still at it.
+        assert_eq!(barriers.issue(false), Issued::Busy);
+        barriers.after_fork_in_child();
+        assert_eq!(barriers.issue(false), Issued::Done);
+    }
+
+    #[test]
+    fn a_batch_is_as_large_as_barriers_are_dear() {
+        let barriers = Barriers::new();
+        let batch_at = |cost| {
+            barriers.cost.store(cost, counter::Relaxed);
+            barriers.batch()
+        };
+        assert_eq!(batch_at(0), MIN_BATCH);
+        assert_eq!(batch_at(8_000), 2_000);
+        assert_eq!(batch_at(u64::MAX), MAX_BATCH);
+    }
+}

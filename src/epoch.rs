@@ -243,12 +243,13 @@ impl Ripens<()> for State {
     }
 
     unsafe fn ripen_all(&self, record: &Record<()>) {
-        for _ in 0..DISTANCE {
-            self.advance(record, true);
-        }
         // SAFETY: the caller's.
         unsafe {
             self.ripen_old(record);
+            for _ in 0..DISTANCE {
+                self.advance(record, true);
+                self.ripen_old(record);
+            }
             record.with_bag(|bag| record.mark(bag));
         }
     }

@@ -128,6 +128,8 @@ pub(crate) struct Record<X> {
     pub(crate) reserve_is_missing: Cell<bool>,
     /// How many objects are in the bag of a record that nobody owns; a hint.
     left: Hint,
+    /// Whether the owner collects, and so needs no help with its bag; a hint.
+    collecting: Hint,
     /// Owner's.
     pub(crate) recycler: UnsafeCell<Recycler>,
     /// Written by the owner alone.
@@ -156,6 +158,7 @@ impl<X: Default> Record<X> {
             mark: Cell::new(Load::default()),
             reserve_is_missing: Cell::new(false),
             left: Hint::new(0),
+            collecting: Hint::new(0),
             recycler: UnsafeCell::new(Recycler::new(settings.recycle)),
             counts: Counts::default(),
             collections: Counter::new(0),
@@ -482,6 +485,20 @@ impl<X> Record<X> {
 
     pub(crate) fn count_collection(&self) {
         add_alone(&self.collections, 1);
+    }
+
+    /// Runs `work`, while those who collect too keep their hands off the bag. They would take from
+    /// one another what they have taken from others, and get nowhere.
+    pub(crate) fn while_collecting<R>(&self, work: impl FnOnce(&Self) -> R) -> R {
+        let before = self.collecting.swap(1, counter::Relaxed);
+        let result = work(self);
+        self.collecting.store(before, counter::Relaxed);
+        result
+    }
+
+    /// Whether the owner collects.
+    pub(crate) fn is_collecting(&self) -> bool {
+        self.collecting.load(counter::Relaxed) != 0
     }
 
     fn word_is_idle(&self) -> bool {

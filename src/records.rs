@@ -180,6 +180,13 @@ impl<X> Records<X> {
     }
 }
 
+/// Why an object did not go into a bag; here it is again.
+enum Refused {
+    /// Another thread is looking into the bag.
+    Claimed(Retired),
+    NoMemory(Retired),
+}
+
 /// How a scheme finds out what in a bag nobody can protect any more.
 pub(crate) trait Ripens<X> {
     /// The stamp for objects that the calling thread has unlinked before.
@@ -192,10 +199,11 @@ pub(crate) trait Ripens<X> {
     /// The calling thread owns the record.
     unsafe fn ripen(&self, record: &Record<X>) -> usize;
 
-    /// As [`ripen`](Self::ripen), whatever it costs: all that can be had.
+    /// As [`ripen`](Self::ripen), whatever it costs: all that can be had. A heavy barrier has just
+    /// been issued, and everything in the bag was unlinked before it.
     ///
     /// # Safety
-    /// As there.
+    /// As there; and so it was.
     unsafe fn ripen_all(&self, record: &Record<X>);
 }
 
@@ -244,13 +252,23 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
 
     /// Takes any record for a while (I2). It is marked, so that the end of its section gives it up.
     fn lease(&self) -> &Record<X> {
+        self.lease_for(|_| Some(())).0
+    }
+
+    /// Takes any record for a while that serves for `work`.
+    fn lease_for<R>(&self, mut work: impl FnMut(&Record<X>) -> Option<R>) -> (&Record<X>, R) {
         let identity = thread::identity();
         for index in 0.. {
             let record = self.at(index).record().expect("it is there");
-            if record.take(identity, &self.opening) {
-                record.flag(LEASED);
-                return record;
+            if !record.take(identity, &self.opening) {
+                continue;
             }
+            if let Some(result) = work(record) {
+                record.flag(LEASED);
+                return (record, result);
+            }
+            // SAFETY: just taken.
+            unsafe { record.give_up() };
         }
         unreachable!("there is always one more")
     }
@@ -325,18 +343,17 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         retired: Retired,
     ) {
         // SAFETY: the caller's.
-        let refused = unsafe {
+        unsafe {
             record.note_retired(retired.bytes());
-            Self::push(scheme, record, retired)
-        };
-        if let Some(retired) = refused {
-            // SAFETY: the caller's.
-            unsafe { self.retire_elsewhere(scheme, record, retired) };
+            match Self::push(scheme, record, retired) {
+                Ok(()) => {}
+                Err(Refused::Claimed(retired)) => self.retire_elsewhere(scheme, record, retired),
+                Err(Refused::NoMemory(retired)) => self.retire_in_need(scheme, record, retired),
+            }
         }
     }
 
-    /// Puts an object into the bag; back it comes if another thread is looking into the bag, or if
-    /// there is no memory.
+    /// Puts an object into the bag.
     ///
     /// # Safety
     /// The calling thread owns the record.
@@ -345,18 +362,20 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         scheme: &impl Ripens<X>,
         record: &Record<X>,
         retired: Retired,
-    ) -> Option<Retired> {
-        let mut refused = Some(retired);
+    ) -> Result<(), Refused> {
+        let mut retired = Some(retired);
         let push = |bag: &mut Bag| {
-            let retired = refused.take().expect("put there above");
-            refused = bag.push(retired, || scheme.stamp()).err();
+            let retired = retired.take().expect("once");
+            bag.push(retired, || scheme.stamp()).map_err(Refused::NoMemory)
         };
         // SAFETY: the caller's.
-        unsafe { record.with_bag(push) };
-        refused
+        match unsafe { record.with_bag(push) } {
+            Some(pushed) => pushed,
+            None => Err(Refused::Claimed(retired.expect("not pushed"))),
+        }
     }
 
-    /// Takes an object over that the thread's own bag has refused.
+    /// Takes an object over while another thread is looking into the bag of `record`.
     ///
     /// # Safety
     /// The calling thread owns the record.
@@ -367,19 +386,55 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         record: &Record<X>,
         retired: Retired,
     ) {
-        // SAFETY: the caller's, and of this lease.
-        unsafe {
-            // No memory? Some may be had.
-            scheme.ripen_all(record);
-            record.free_plain(usize::MAX);
-            record.reserve_is_missing.set(true);
-            let Some(retired) = Self::push(scheme, record, retired) else { return };
-            let other = self.lease();
-            if Self::push(scheme, other, retired).is_some() {
-                // The one way to lose nothing more than it is to lose it, and to say so.
-                add_alone(&record.leaked, 1);
+        let mut retired = Some(retired);
+        let push = |other: &Record<X>| {
+            // SAFETY: leased for this.
+            match unsafe { Self::push(scheme, other, retired.take().expect("not pushed yet")) } {
+                Ok(()) => Some(()),
+                Err(Refused::Claimed(back)) => {
+                    retired = Some(back);
+                    None
+                }
+                Err(Refused::NoMemory(back)) => {
+                    retired = Some(back);
+                    Some(())
+                }
             }
-            Self::end_lease(other);
+        };
+        let (other, ()) = self.lease_for(push);
+        // SAFETY: leased above.
+        unsafe { Self::end_lease(other) };
+        if retired.is_some() {
+            // There is no memory even to remember it by. To lose it, and to say so, is the least
+            // that can happen.
+            add_alone(&record.leaked, 1);
+        }
+    }
+
+    /// Takes an object over when there is no memory for it.
+    ///
+    /// # Safety
+    /// The calling thread owns the record.
+    #[cold]
+    unsafe fn retire_in_need(
+        &self,
+        scheme: &impl Ripens<X>,
+        record: &Record<X>,
+        retired: Retired,
+    ) {
+        record.reserve_is_missing.set(true);
+        // SAFETY: the caller's. A heavy barrier was issued, and all that is in the bag was unlinked
+        // before; what needs no drop is freed without running user code.
+        unsafe {
+            if self.heavy(record, true).is_some() {
+                scheme.ripen_all(record);
+                record.free_plain(usize::MAX);
+            }
+            if let Err(Refused::Claimed(retired) | Refused::NoMemory(retired)) =
+                Self::push(scheme, record, retired)
+            {
+                self.retire_elsewhere(scheme, record, retired);
+            }
         }
     }
 
@@ -413,16 +468,18 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     }
 
     /// Moves what is in the bags of all threads, as far as they are not at work on them, to the bag
-    /// of `record`.
+    /// of `record`, and issues a heavy barrier, which comes after the unlinking of all that is in it
+    /// then: what a thread has put into its bag, it has unlinked before the light barrier with which
+    /// it went to its bag, and if that one were after the heavy barrier, it would have found its bag
+    /// claimed. False if there was no barrier.
     ///
     /// # Safety
     /// The calling thread owns the record.
-    unsafe fn gather(&self, scheme: &impl Ripens<X>, record: &Record<X>) {
+    unsafe fn gather(&self, scheme: &impl Ripens<X>, record: &Record<X>) -> bool {
         // SAFETY: the caller's.
         while unsafe { self.adopt(scheme, record) } > 0 {}
         let identity = thread::identity();
-        let others = || self.iter().filter(|other| !ptr::eq(*other, record) && other.is_owned());
-        for other in others() {
+        for other in self.iter().filter(|other| other.is_owned() && !other.is_collecting()) {
             other.bag.claim(identity);
         }
         // PAIRS: the light barrier of `Biased::as_owner`.
@@ -438,6 +495,7 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
                 }
             }
         }
+        issued
     }
 
     /// See [`Scheme::collect`](crate::Scheme::collect).
@@ -445,14 +503,19 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         let round = |record: &Record<X>| {
             // SAFETY: the record is ours.
             unsafe {
-                self.gather(scheme, record);
+                let gathered = self.gather(scheme, record);
                 record.with_bag(|bag| bag.seal(|| scheme.stamp()));
-                scheme.ripen_all(record);
+                if gathered {
+                    // At once: if two collect at the same time, what the one has gathered is what
+                    // the other gathers next.
+                    scheme.ripen_all(record);
+                }
                 record.free_ripe(usize::MAX);
                 record.with_bag(Bag::shrink);
             }
         };
-        Rounds::new(|| self.stats()).run(1, || self.with_record(round))
+        let round = || self.with_record(|record| record.while_collecting(round));
+        Rounds::new(|| self.stats()).run(1, round)
     }
 }
 
