@@ -1,10 +1,11 @@
 //! What a thread has retired in a domain and nobody has reclaimed yet.
 //!
-//! Two queues of blocks, first in, first out:
+//! Objects are in blocks:
 //!
-//! - *fresh*: objects that somebody may protect. A block that is full is *sealed* with a stamp: a
-//!   number that says when its last object had been retired (an epoch, or a barrier's ticket).
-//! - *ripe*: objects that nobody can protect any more.
+//! - *fresh* ones, which somebody may protect: in one block that is open, and, when that is full, in
+//!   a queue of blocks that were *sealed* with a stamp: a number that says when its last object had
+//!   been retired (an epoch, or a barrier's ticket).
+//! - *ripe* ones, which nobody can protect any more: in another queue.
 //!
 //! The scheme moves objects from the one to the other: by whole blocks whose stamp is old enough
 //! ([`Bag::ripen`]), or one by one ([`Bag::sift`]). Its owner takes them out of the second a few at
@@ -15,7 +16,7 @@
 //! - **I2.** One empty block is kept in reserve if it can be had, so that retiring goes on for a
 //!   while when memory is short; a block that was emptied is used again. So once the bag has been as
 //!   full as it gets, retiring allocates nothing.
-//! - **I3.** Only the last fresh block may be unsealed; only sealed blocks ripen.
+//! - **I3.** The open block has room for one more; only sealed blocks ripen.
 
 use core::alloc::Layout;
 use core::fmt;
@@ -32,11 +33,9 @@ pub(crate) const BLOCK: usize = if MODEL { 2 } else { 62 };
 /// so that a bag which is filled and emptied by whole batches allocates none.
 const SPARE_BLOCKS: usize = if MODEL { 4 } else { 2 * crate::barrier::MAX_BATCH / BLOCK };
 
-/// The stamp of a block that is not sealed.
-const UNSEALED: u64 = u64::MAX;
-
 struct Block {
     next: *mut Self,
+    /// When it was sealed.
     stamp: u64,
     /// The memory of the objects, in bytes; kept up to date while the block is fresh.
     bytes: usize,
@@ -62,7 +61,7 @@ impl Block {
         unsafe { std::alloc::dealloc(block.as_ptr().cast(), Layout::new::<Self>()) };
     }
 
-    /// Makes it empty and unsealed.
+    /// Makes it empty.
     ///
     /// # Safety
     /// The block is the caller's alone, and may be uninitialised.
@@ -71,15 +70,10 @@ impl Block {
         // SAFETY: the caller's; the places are written without being read.
         unsafe {
             (&raw mut (*block).next).write(ptr::null_mut());
-            (&raw mut (*block).stamp).write(UNSEALED);
+            (&raw mut (*block).stamp).write(0);
             (&raw mut (*block).bytes).write(0);
             (&raw mut (*block).len).write(0);
         }
-    }
-
-    #[inline]
-    fn has_room(&self) -> bool {
-        self.len < BLOCK && self.stamp == UNSEALED
     }
 
     #[inline]
@@ -139,18 +133,14 @@ impl Blocks {
         unsafe { self.head.as_mut() }
     }
 
-    fn tail(&mut self) -> Option<&mut Block> {
-        // SAFETY: as above.
-        unsafe { self.tail.as_mut() }
-    }
-
     fn push_block(&mut self, block: NonNull<Block>) {
         // SAFETY: the block is given to the queue.
         unsafe {
             (*block.as_ptr()).next = ptr::null_mut();
             self.objects += block.as_ref().len;
         }
-        match self.tail() {
+        // SAFETY: as in `head`.
+        match unsafe { self.tail.as_mut() } {
             None => self.head = block.as_ptr(),
             Some(tail) => tail.next = block.as_ptr(),
         }
@@ -170,18 +160,29 @@ impl Blocks {
         Some(block)
     }
 
+    /// Moves all blocks of `other` behind these.
     fn append(&mut self, other: &mut Self) {
-        while let Some(block) = other.pop_block() {
-            self.push_block(block);
+        let other = core::mem::replace(other, Self::new());
+        if other.head.is_null() {
+            return;
         }
+        self.objects += other.objects;
+        // SAFETY: as in `head`.
+        match unsafe { self.tail.as_mut() } {
+            None => self.head = other.head,
+            Some(tail) => tail.next = other.head,
+        }
+        self.tail = other.tail;
     }
 }
 
 /// A thread's retired objects in one domain. See the [module](self).
 pub(crate) struct Bag {
-    fresh: Blocks,
-    /// The memory of the fresh objects, in bytes.
-    fresh_bytes: usize,
+    /// I3; null if there is none.
+    open: *mut Block,
+    sealed: Blocks,
+    /// The memory of the sealed objects, in bytes.
+    sealed_bytes: usize,
     ripe: Blocks,
     spare: Blocks,
     spare_blocks: usize,
@@ -193,28 +194,31 @@ unsafe impl Send for Bag {}
 impl Bag {
     pub(crate) const fn new() -> Self {
         Self {
-            fresh: Blocks::new(),
-            fresh_bytes: 0,
+            open: ptr::null_mut(),
+            sealed: Blocks::new(),
+            sealed_bytes: 0,
             ripe: Blocks::new(),
             spare: Blocks::new(),
             spare_blocks: 0,
         }
     }
 
+    fn open(&self) -> Option<&Block> {
+        // SAFETY: ours, and valid.
+        unsafe { self.open.as_ref() }
+    }
+
     /// How many objects somebody may still protect.
-    #[inline]
     pub(crate) fn fresh(&self) -> usize {
-        self.fresh.objects
+        self.sealed.objects + self.open().map_or(0, |open| open.len)
     }
 
     /// The memory of these, in bytes.
-    #[inline]
     pub(crate) fn fresh_bytes(&self) -> usize {
-        self.fresh_bytes
+        self.sealed_bytes + self.open().map_or(0, |open| open.bytes)
     }
 
     /// How many objects can be freed.
-    #[inline]
     pub(crate) fn ripe(&self) -> usize {
         self.ripe.objects
     }
@@ -223,32 +227,47 @@ impl Bag {
     ///
     /// # Errors
     /// Gives it back if there is no memory, and no reserve any more (I2).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(
         &mut self,
         retired: Retired,
         stamp: impl FnOnce() -> u64,
     ) -> Result<(), Retired> {
-        if !self.fresh.tail().is_some_and(|tail| tail.has_room()) && !self.open_block() {
+        if self.open.is_null() && !self.open_block() {
             return Err(retired);
         }
-        self.fresh.objects += 1;
-        self.fresh_bytes += retired.bytes();
-        let tail = self.fresh.tail().expect("a block with room");
-        tail.push(retired);
-        if tail.len == BLOCK {
-            tail.stamp = stamp();
+        // SAFETY: ours, and valid.
+        let open = unsafe { &mut *self.open };
+        open.push(retired);
+        if open.len == BLOCK {
+            self.seal(stamp);
         }
         Ok(())
     }
 
-    /// Puts an empty block behind the fresh ones.
+    /// Opens an empty block; false if there is no memory.
     #[cold]
     fn open_block(&mut self) -> bool {
         let Some(block) = self.spare_block() else { return false };
-        self.fresh.push_block(block);
+        self.open = block.as_ptr();
         self.keep_reserve();
         true
+    }
+
+    /// Seals the open block, with what is in it.
+    #[cold]
+    pub(crate) fn seal(&mut self, stamp: impl FnOnce() -> u64) {
+        let Some(mut block) = NonNull::new(self.open) else { return };
+        self.open = ptr::null_mut();
+        // SAFETY: ours, and valid.
+        unsafe { block.as_mut() }.stamp = stamp();
+        self.push_sealed(block);
+    }
+
+    fn push_sealed(&mut self, block: NonNull<Block>) {
+        // SAFETY: ours, and valid.
+        self.sealed_bytes += unsafe { block.as_ref() }.bytes;
+        self.sealed.push_block(block);
     }
 
     fn spare_block(&mut self) -> Option<NonNull<Block>> {
@@ -284,15 +303,6 @@ impl Bag {
         self.spare_blocks += 1;
     }
 
-    /// Seals the last block as it is, with what is in it.
-    pub(crate) fn seal(&mut self, stamp: impl FnOnce() -> u64) {
-        if let Some(tail) = self.fresh.tail() {
-            if tail.stamp == UNSEALED {
-                tail.stamp = stamp();
-            }
-        }
-    }
-
     /// Moves the blocks at the front whose stamp is `old_enough`; says whether any was.
     pub(crate) fn ripen(&mut self, old_enough: impl Fn(u64) -> bool) -> bool {
         let mut ripened = false;
@@ -303,14 +313,14 @@ impl Bag {
         ripened
     }
 
-    /// The block at the front, if it is sealed (I3) and its stamp is `old_enough`.
+    /// The sealed block at the front, if its stamp is `old_enough`.
     fn pop_fresh(&mut self, old_enough: impl Fn(u64) -> bool) -> Option<NonNull<Block>> {
-        let head = self.fresh.head()?;
-        if head.stamp == UNSEALED || !old_enough(head.stamp) {
+        let head = self.sealed.head()?;
+        if !old_enough(head.stamp) {
             return None;
         }
-        self.fresh_bytes -= head.bytes;
-        self.fresh.pop_block()
+        self.sealed_bytes -= head.bytes;
+        self.sealed.pop_block()
     }
 
     /// Moves, out of the blocks at the front whose stamp is `old_enough`, the objects that are not
@@ -334,7 +344,7 @@ impl Bag {
             let sifted = inside.extract(&mut protected, |stays| self.push(stays, &stamp));
             if sifted.is_err() {
                 // No memory for what stays: so all of them stay, and are looked at again.
-                self.push_sealed(block, &stamp);
+                self.push_sealed(block);
             } else if inside.len == 0 {
                 self.keep_block(block);
             } else {
@@ -342,14 +352,6 @@ impl Bag {
             }
         }
         looked_at
-    }
-
-    /// Puts a sealed block behind the fresh ones (I3).
-    fn push_sealed(&mut self, block: NonNull<Block>, stamp: impl FnOnce() -> u64) {
-        self.seal(stamp);
-        // SAFETY: the caller's block, which it gives away.
-        self.fresh_bytes += unsafe { block.as_ref() }.bytes;
-        self.fresh.push_block(block);
     }
 
     /// Takes ripe objects out, as many as there is room for; says how many.
@@ -397,21 +399,20 @@ impl Bag {
         taken
     }
 
-    /// Moves all objects of `other` here. They keep their stamps; what is unsealed, in either, is
-    /// sealed with `stamp()`.
-    pub(crate) fn adopt(&mut self, other: &mut Self, stamp: impl Fn() -> u64) {
-        other.seal(&stamp);
-        while let Some(block) = other.fresh.pop_block() {
-            self.push_sealed(block, &stamp);
-        }
-        other.fresh_bytes = 0;
+    /// Moves all objects of `other` here. They keep their stamps; those of the open block get
+    /// `stamp()`.
+    pub(crate) fn adopt(&mut self, other: &mut Self, stamp: impl FnOnce() -> u64) {
+        other.seal(stamp);
+        self.sealed_bytes += core::mem::take(&mut other.sealed_bytes);
+        self.sealed.append(&mut other.sealed);
         self.ripe.append(&mut other.ripe);
     }
 
     /// Takes any object out, protected or not: for the end of a domain.
     pub(crate) fn pop(&mut self) -> Option<Retired> {
-        self.ripe.append(&mut self.fresh);
-        self.fresh_bytes = 0;
+        self.seal(|| 0);
+        self.ripe.append(&mut self.sealed);
+        self.sealed_bytes = 0;
         let mut room = [const { MaybeUninit::uninit() }; 1];
         // SAFETY: one was taken.
         (self.take(&mut room, 1) == 1).then(|| unsafe { room[0].assume_init_read() })
@@ -431,7 +432,8 @@ impl Bag {
 impl Drop for Bag {
     /// The objects must have been taken out; they would be leaked.
     fn drop(&mut self) {
-        let queues = [&mut self.fresh, &mut self.ripe, &mut self.spare];
+        self.seal(|| 0);
+        let queues = [&mut self.sealed, &mut self.ripe, &mut self.spare];
         for queue in queues {
             while let Some(block) = queue.pop_block() {
                 // SAFETY: ours; forgetting objects is sound.
@@ -525,10 +527,11 @@ mod tests {
         assert_eq!((other.fresh(), other.ripe(), other.fresh_bytes()), (0, 0, 0));
         assert_eq!(bag.fresh(), BLOCK + 4);
         bag.push(object(100), || 0).unwrap();
+        assert!(!bag.ripen(|stamp| stamp == 9));
+        assert!(bag.ripen(|stamp| stamp == 0));
+        assert_eq!(bag.ripe(), BLOCK);
         assert!(bag.ripen(|stamp| stamp == 9));
-        assert_eq!(bag.ripe(), 3);
-        assert!(bag.ripen(|stamp| stamp == 0 || stamp == 9));
-        assert_eq!((bag.fresh(), bag.ripe()), (1, BLOCK + 4));
+        assert_eq!((bag.fresh(), bag.ripe()), (4, BLOCK + 1));
     }
 
     #[test]

@@ -44,7 +44,7 @@
 use std::time::Instant;
 
 use crate::sync::counter::{self, AtomicU64 as Cost};
-use crate::sync::{AtomicBool, AtomicU64, Ordering, MODEL, const_where_possible, fence};
+use crate::sync::{AtomicBool, AtomicU64, MODEL, Ordering, const_where_possible, fence};
 
 /// How a domain's readers are ordered against its reclaimers.
 ///

@@ -81,12 +81,8 @@ impl<T> Biased<T> {
     /// What comes next, after a heavy barrier, is [`with_claimed`](Self::with_claimed).
     pub(crate) fn claim(&self, identity: usize) {
         // Acquire: I2, between claimants. Relaxed for the failure: then nothing is done.
-        let _ = self.claimant.compare_exchange(
-            NOBODY,
-            identity,
-            Ordering::Acquire,
-            Ordering::Relaxed,
-        );
+        let _ =
+            self.claimant.compare_exchange(NOBODY, identity, Ordering::Acquire, Ordering::Relaxed);
     }
 
     /// Whether the thread with this identity has it claimed.

@@ -9,6 +9,14 @@ pub(crate) fn add_alone(counter: &AtomicU64, amount: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed);
 }
 
+/// A few objects that were reclaimed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reclaimed {
+    pub(crate) objects: u64,
+    pub(crate) bytes: u64,
+    pub(crate) drop_panics: u64,
+}
+
 /// What one thread, or one group of threads, has retired and reclaimed in a domain.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
@@ -42,14 +50,20 @@ impl Counts {
         add_alone(&self.retired_bytes, bytes as u64);
     }
 
-    /// As [`reclaimed`](Self::reclaimed), for counts that the calling thread alone writes.
+    /// So many objects were reclaimed, for counts that the calling thread alone writes.
     #[inline]
-    pub(crate) fn reclaimed_alone(&self, bytes: usize, dropped: bool) {
-        add_alone(&self.reclaimed, 1);
-        add_alone(&self.reclaimed_bytes, bytes as u64);
-        if !dropped {
-            add_alone(&self.drop_panics, 1);
+    pub(crate) fn reclaimed_alone(&self, sum: Reclaimed) {
+        add_alone(&self.reclaimed, sum.objects);
+        add_alone(&self.reclaimed_bytes, sum.bytes);
+        if sum.drop_panics > 0 {
+            add_alone(&self.drop_panics, sum.drop_panics);
         }
+    }
+
+    /// How many objects were retired.
+    #[inline]
+    pub(crate) fn retired_so_far(&self) -> u64 {
+        self.retired.load(Relaxed)
     }
 
     /// The sum over all of them.

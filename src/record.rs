@@ -15,7 +15,7 @@
 //! - *epoch*: the domain's, as it was when the outermost section was opened (nothing to schemes that
 //!   have none).
 //! - `FULL`: this thread's barriers are full fences, see below.
-//! - `TIDY`: the section has retired something, so its end has something to do. Of no use to others:
+//! - `TIDY`: the thread has retired a few objects, so the section's end has something to do. Of no use to others:
 //!   it is here so that the end of a section finds all that is out of the ordinary by one compare.
 //! - `LEASED`: the record is given up when the section ends.
 //!
@@ -60,11 +60,11 @@ use crate::bag::Bag;
 use crate::barrier;
 use crate::biased::Biased;
 use crate::builder::Settings;
-use crate::counts::{Counts, add_alone};
+use crate::counts::{Counts, Reclaimed, add_alone};
 use crate::recycler::Recycler;
 use crate::retired::{Retired, Vtable};
 use crate::sync::counter::{self, AtomicU64 as Counter, AtomicUsize as Hint};
-use crate::sync::{AtomicUsize, Ordering, fence};
+use crate::sync::{AtomicUsize, MODEL, Ordering, fence};
 use crate::thread::{self, Kept};
 
 /// The open sections of a record.
@@ -120,8 +120,8 @@ pub(crate) struct Record<X> {
     /// I1: an identity, `NOBODY`, or `DOMAIN_GONE`.
     pub(crate) owner: AtomicUsize,
     pub(crate) bag: Biased<Bag>,
-    /// Owner's: objects retired since the last attempt to free some.
-    retired_since: Cell<usize>,
+    /// Owner's: how many objects had been retired at the last attempt to free some.
+    tidied_at: Cell<u64>,
     /// Owner's: what was fresh in the bag when its owner last did something about it.
     mark: Cell<Load>,
     /// Owner's: whether there was no memory for the bag's reserve.
@@ -154,7 +154,7 @@ impl<X: Default> Record<X> {
             word: AtomicUsize::new(word),
             owner: AtomicUsize::new(NOBODY),
             bag: Biased::new(Bag::new()),
-            retired_since: Cell::new(0),
+            tidied_at: Cell::new(0),
             mark: Cell::new(Load::default()),
             reserve_is_missing: Cell::new(false),
             left: Hint::new(0),
@@ -169,9 +169,10 @@ impl<X: Default> Record<X> {
     }
 }
 
-/// How many objects are taken out of a bag at once, to be freed: few enough that it matters little
-/// if one of them never returns from its drop.
-const PORTION: usize = 8;
+/// How many objects are retired before others are looked for that can be freed, and how many of
+/// those are taken out of a bag at once: few enough that it matters little if one of them never
+/// returns from its drop.
+pub(crate) const PORTION: usize = if MODEL { 1 } else { 8 };
 
 type Portion = [MaybeUninit<Retired>; PORTION];
 
@@ -188,7 +189,7 @@ pub(crate) enum Opened {
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub(crate) struct Ended {
-    /// Something was retired in it.
+    /// A few objects were retired.
     pub(crate) tidy: bool,
     /// The record is to be given up.
     pub(crate) leased: bool,
@@ -300,8 +301,36 @@ impl<X> Record<X> {
     #[inline]
     pub(crate) unsafe fn note_retired(&self, bytes: usize) {
         self.counts.retired_alone(bytes);
-        self.retired_since.set(self.retired_since.get() + 1);
-        self.flag(TIDY);
+        if self.retired_since() >= PORTION {
+            self.flag(TIDY);
+        }
+    }
+
+    /// Objects retired since the last attempt to free some.
+    #[inline]
+    fn retired_since(&self) -> usize {
+        (self.counts.retired_so_far() - self.tidied_at.get()) as usize
+    }
+
+    /// Whether it is worth while to look for what can be freed: not when a few objects have been
+    /// retired since the last time, so that many share the cost.
+    ///
+    /// # Safety
+    /// The calling thread is the owner.
+    #[inline]
+    pub(crate) unsafe fn is_untidy(&self) -> bool {
+        let since = self.retired_since();
+        since == 0 || since >= PORTION
+    }
+
+    /// Says that there is nothing left to do at the end of the section.
+    ///
+    /// # Safety
+    /// The calling thread is the owner.
+    pub(crate) unsafe fn is_tidy(&self) {
+        let word = self.word.load(Ordering::Relaxed);
+        // Release: I4.
+        self.word.store(word & !TIDY, Ordering::Release);
     }
 
     /// How others see the record: after a barrier.
@@ -365,7 +394,7 @@ impl<X> Record<X> {
             }
         }
         // SAFETY: the owner's; no user code runs meanwhile.
-        unsafe { &mut *self.recycler.get() }.allocate(vtable.layout())
+        unsafe { &mut *self.recycler.get() }.allocate(vtable)
     }
 
     /// Works on the bag; `None` if another thread is looking into it.
@@ -378,17 +407,24 @@ impl<X> Record<X> {
         unsafe { self.bag.as_owner(self.needs_full_fences(), work) }
     }
 
-    /// Frees an object.
+    /// Frees objects.
     ///
     /// # Safety
-    /// The calling thread is the owner, and nobody protects the object.
-    pub(crate) unsafe fn free(&self, retired: Retired) {
-        let bytes = retired.bytes();
-        // SAFETY: the caller's; the recycler is the owner's, and user code has run before.
-        let dropped = unsafe {
-            retired.reclaim_with(|block, layout| (*self.recycler.get()).free(block, layout))
-        };
-        self.counts.reclaimed_alone(bytes, dropped);
+    /// The calling thread is the owner, and nobody protects the objects.
+    #[inline]
+    pub(crate) unsafe fn free(&self, objects: impl Iterator<Item = Retired>) -> usize {
+        let mut sum = Reclaimed::default();
+        for retired in objects {
+            sum.objects += 1;
+            sum.bytes += retired.bytes() as u64;
+            // SAFETY: the caller's; the recycler is the owner's, and user code has run before.
+            let dropped = unsafe {
+                retired.reclaim_with(|block, vtable| (*self.recycler.get()).free(block, vtable))
+            };
+            sum.drop_panics += u64::from(!dropped);
+        }
+        self.counts.reclaimed_alone(sum);
+        sum.objects as usize
     }
 
     /// Frees up to `limit` ripe objects; says how many.
@@ -429,11 +465,8 @@ impl<X> Record<X> {
             // SAFETY: the caller's.
             let taken = unsafe { self.with_bag(|bag| take(bag, &mut room, limit - freed)) };
             let Some(taken @ 1..) = taken else { break };
-            for retired in &room[..taken] {
-                // SAFETY: so many were taken, and what is ripe nobody protects.
-                unsafe { self.free(retired.assume_init_read()) };
-            }
-            freed += taken;
+            // SAFETY: so many were taken, and what is ripe nobody protects.
+            freed += unsafe { self.free(room[..taken].iter().map(|it| it.assume_init_read())) };
         }
         freed
     }
@@ -461,10 +494,8 @@ impl<X> Record<X> {
     /// The calling thread is the owner.
     pub(crate) unsafe fn settle(&self, bag: &Bag) {
         let (now, mark) = (Load::of(bag), self.mark.get());
-        self.mark.set(Load {
-            objects: now.objects.min(mark.objects),
-            bytes: now.bytes.min(mark.bytes),
-        });
+        self.mark
+            .set(Load { objects: now.objects.min(mark.objects), bytes: now.bytes.min(mark.bytes) });
     }
 
     /// Says that something was done about what is fresh in the bag.
@@ -480,7 +511,9 @@ impl<X> Record<X> {
     /// # Safety
     /// The calling thread is the owner.
     pub(crate) unsafe fn portion(&self, at_least: usize) -> usize {
-        at_least.max(2 * self.retired_since.take())
+        let since = self.retired_since();
+        self.tidied_at.set(self.counts.retired_so_far());
+        at_least.max(2 * since)
     }
 
     pub(crate) fn count_collection(&self) {
@@ -528,12 +561,8 @@ impl<X: Send + Sync> Kept for Record<X> {
             // at this very moment, and the record with it.
             self.left.store(1, counter::Relaxed);
             // Release: I1.
-            let _ = self.owner.compare_exchange(
-                identity,
-                NOBODY,
-                Ordering::Release,
-                Ordering::Relaxed,
-            );
+            let _ =
+                self.owner.compare_exchange(identity, NOBODY, Ordering::Release, Ordering::Relaxed);
         } else {
             // I3.
             self.flag(LEASED);

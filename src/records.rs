@@ -48,12 +48,8 @@ impl<X> Place<X> {
         if self.0.load(Ordering::Relaxed).is_null() {
             let new = Arc::into_raw(Arc::new(make())).cast_mut();
             // Release: publishes the record.
-            let won = self.0.compare_exchange(
-                ptr::null_mut(),
-                new,
-                Ordering::Release,
-                Ordering::Relaxed,
-            );
+            let won =
+                self.0.compare_exchange(ptr::null_mut(), new, Ordering::Release, Ordering::Relaxed);
             if won.is_err() {
                 // SAFETY: from `into_raw`, and nobody else knows it.
                 drop(unsafe { Arc::from_raw(new) });
@@ -213,7 +209,8 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         let place = self.table.get_or_grow(index);
         place.record_or_make(|| {
             // Before the first section there is, so that all readers know.
-            let full = self.settings.barrier == Barrier::Symmetric || !barrier::heavy_is_to_be_had();
+            let full =
+                self.settings.barrier == Barrier::Symmetric || !barrier::heavy_is_to_be_had();
             if full {
                 self.opening.fetch_or(FULL, Ordering::Relaxed);
             }
@@ -317,7 +314,21 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     ///
     /// # Safety
     /// The calling thread owns the record.
+    #[inline]
     pub(crate) unsafe fn reclaim(
+        &self,
+        scheme: &impl Ripens<X>,
+        record: &Record<X>,
+        budget: usize,
+    ) -> usize {
+        // SAFETY: the caller's.
+        unsafe { if record.is_untidy() { self.reclaim_now(scheme, record, budget) } else { 0 } }
+    }
+
+    /// # Safety
+    /// The calling thread owns the record.
+    #[cold]
+    unsafe fn reclaim_now(
         &self,
         scheme: &impl Ripens<X>,
         record: &Record<X>,
@@ -326,6 +337,7 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         // SAFETY: the caller's.
         unsafe {
             let portion = record.portion(budget);
+            record.is_tidy();
             let adopted = scheme.ripen(record);
             record.free_ripe(portion + adopted)
         }
@@ -416,12 +428,7 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     /// # Safety
     /// The calling thread owns the record.
     #[cold]
-    unsafe fn retire_in_need(
-        &self,
-        scheme: &impl Ripens<X>,
-        record: &Record<X>,
-        retired: Retired,
-    ) {
+    unsafe fn retire_in_need(&self, scheme: &impl Ripens<X>, record: &Record<X>, retired: Retired) {
         record.reserve_is_missing.set(true);
         // SAFETY: the caller's. A heavy barrier was issued, and all that is in the bag was unlinked
         // before; what needs no drop is freed without running user code.
@@ -528,9 +535,7 @@ impl<X> Records<X> {
             record.owner.swap(DOMAIN_GONE, Ordering::Acquire);
             // SAFETY: the domain is ours alone, and so is the record; nobody protects anything.
             unsafe {
-                while let Some(retired) = record.with_bag(Bag::pop).flatten() {
-                    record.free(retired);
-                }
+                record.free(core::iter::from_fn(|| record.with_bag(Bag::pop).flatten()));
                 (*record.recycler.get()).clear();
             }
         }

@@ -4,7 +4,7 @@
 //! nodes that it has reclaimed, by their layout, and takes the next node's block from there.
 //!
 //! - **I1.** A block in a list came from the global allocator with the layout that belongs to the
-//!   list ([`class`]), and goes back there with it.
+//!   list ([`Class`]), and goes back there with it.
 //! - **I2.** What is kept is bounded, in bytes.
 //!
 //! Reused addresses are no new danger: the allocator reuses them too. But a tool that watches memory
@@ -14,7 +14,7 @@ use core::alloc::Layout;
 use core::fmt;
 use core::ptr::{self, NonNull};
 
-use crate::retired::NODE_ALIGN;
+use crate::retired::{NODE_ALIGN, Vtable};
 
 /// How much a thread keeps in a domain if nothing else is said, in bytes.
 pub(crate) const DEFAULT_LIMIT: usize =
@@ -38,12 +38,18 @@ pub(crate) struct Recycler {
 // SAFETY: the blocks are its own.
 unsafe impl Send for Recycler {}
 
-/// The list for blocks of a layout; `None` if such are not kept.
-#[inline]
-fn class(layout: Layout) -> Option<usize> {
-    // Sizes of nodes are multiples of their alignment, and not 0.
-    let class = layout.size() / NODE_ALIGN - 1;
-    (layout.align() == NODE_ALIGN && class < CLASSES).then_some(class)
+/// A layout of which blocks are kept: the number of its list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Class(u8);
+
+impl Class {
+    /// The class of a node's layout; `None` if such blocks are not kept.
+    pub(crate) const fn of(layout: Layout) -> Option<Self> {
+        // Sizes of nodes are multiples of their alignment, and not 0.
+        let class = layout.size() / NODE_ALIGN - 1;
+        #[expect(clippy::cast_possible_truncation, reason = "it is less than `CLASSES`")]
+        if layout.align() == NODE_ALIGN && class < CLASSES { Some(Self(class as u8)) } else { None }
+    }
 }
 
 impl Recycler {
@@ -51,34 +57,37 @@ impl Recycler {
         Self { lists: [ptr::null_mut(); CLASSES], kept_bytes: 0, limit }
     }
 
-    /// A block of this layout, used before or new; `None` if there is no memory.
+    /// A block for a node, used before or new; `None` if there is no memory.
     #[inline]
-    pub(crate) fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>> {
-        if let Some(class) = class(layout) {
-            if let Some(free) = NonNull::new(self.lists[class]) {
+    pub(crate) fn allocate(&mut self, vtable: &Vtable) -> Option<NonNull<u8>> {
+        if let Some(Class(class)) = vtable.class() {
+            let list = &mut self.lists[usize::from(class) % CLASSES];
+            if let Some(free) = NonNull::new(*list) {
                 // SAFETY: I1: in the list, so ours, and `next` was written.
-                self.lists[class] = unsafe { free.as_ref() }.next;
-                self.kept_bytes -= layout.size();
+                *list = unsafe { free.as_ref() }.next;
+                self.kept_bytes -= vtable.layout().size();
                 return Some(free.cast());
             }
         }
         // SAFETY: the size of a node is not 0.
-        NonNull::new(unsafe { std::alloc::alloc(layout) })
+        NonNull::new(unsafe { std::alloc::alloc(vtable.layout()) })
     }
 
-    /// Keeps the block, or gives it back to the allocator.
+    /// Keeps the block of a node, or gives it back to the allocator.
     ///
     /// # Safety
-    /// The block came from the global allocator with this layout, is one of a node, and nobody uses
-    /// it any more.
+    /// The block came from the global allocator with this vtable's layout, and nobody uses it any
+    /// more.
     #[inline]
-    pub(crate) unsafe fn free(&mut self, block: NonNull<u8>, layout: Layout) {
-        match class(layout) {
-            Some(class) if self.kept_bytes + layout.size() <= self.limit => {
+    pub(crate) unsafe fn free(&mut self, block: NonNull<u8>, vtable: &Vtable) {
+        let layout = vtable.layout();
+        match vtable.class() {
+            Some(Class(class)) if self.kept_bytes + layout.size() <= self.limit => {
+                let list = &mut self.lists[usize::from(class) % CLASSES];
                 let free = block.cast::<Free>();
                 // SAFETY: ours; large enough and aligned for a pointer, as `NODE_ALIGN` is.
-                unsafe { free.write(Free { next: self.lists[class] }) };
-                self.lists[class] = free.as_ptr();
+                unsafe { free.write(Free { next: *list }) };
+                *list = free.as_ptr();
                 self.kept_bytes += layout.size();
             }
             // SAFETY: the caller's.
@@ -119,20 +128,19 @@ impl fmt::Debug for Recycler {
 mod tests {
     use super::*;
 
-    fn layout(size: usize, align: usize) -> Layout {
-        Layout::from_size_align(size, align).unwrap()
-    }
+    #[repr(align(64))]
+    struct Wide(#[expect(dead_code, reason = "gives it a size")] u8);
 
     #[test]
     fn a_block_serves_the_next_node_of_its_layout_and_no_other() {
         let mut recycler = Recycler::new(1 << 10);
-        let (small, large) = (layout(16, 8), layout(24, 8));
+        let (small, large) = (Vtable::of::<(), [u64; 2]>(), Vtable::of::<u64, [u64; 2]>());
         let block = recycler.allocate(small).unwrap();
         // SAFETY: from there.
         unsafe { recycler.free(block, small) };
         let other = recycler.allocate(large).unwrap();
         assert_ne!(block, other);
-        assert_eq!(recycler.allocate(small), Some(block));
+        assert_eq!(recycler.allocate(Vtable::of::<u64, u64>()), Some(block));
         // SAFETY: from there.
         unsafe {
             recycler.free(block, small);
@@ -146,11 +154,17 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded_and_of_ordinary_layouts() {
         let mut recycler = Recycler::new(100);
-        for layout in [layout(16, 8), layout(256, 8), layout(1 << 20, 8), layout(64, 64)] {
-            let blocks: Vec<_> = (0..20).map(|_| recycler.allocate(layout).unwrap()).collect();
+        let vtables = [
+            Vtable::of::<(), ()>(),
+            Vtable::of::<(), [u64; 32]>(),
+            Vtable::of::<(), [u64; 33]>(),
+            Vtable::of::<(), Wide>(),
+        ];
+        for vtable in vtables {
+            let blocks: Vec<_> = (0..20).map(|_| recycler.allocate(vtable).unwrap()).collect();
             for block in blocks {
                 // SAFETY: from there.
-                unsafe { recycler.free(block, layout) };
+                unsafe { recycler.free(block, vtable) };
             }
             assert!(recycler.kept_bytes <= 100);
         }

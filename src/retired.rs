@@ -21,6 +21,8 @@ use core::fmt;
 use core::ptr::NonNull;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::recycler::Class;
+
 /// The alignment of every node's value, at least: three low bits of its address are zero.
 ///
 /// ```
@@ -42,6 +44,8 @@ pub struct Vtable {
     drop_value: Option<unsafe fn(NonNull<u8>)>,
     layout: Layout,
     value_offset: usize,
+    /// To which blocks it belongs that are used again.
+    class: Option<Class>,
 }
 
 impl Vtable {
@@ -54,6 +58,12 @@ impl Vtable {
     #[inline]
     pub fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// To which blocks it belongs that are used again; `None` if such are not.
+    #[inline]
+    pub(crate) fn class(&self) -> Option<Class> {
+        self.class
     }
 
     /// Where the value begins, in bytes from the block's start.
@@ -84,6 +94,7 @@ impl<H, T> HasVtable for NodeOf<H, T> {
         drop_value: if core::mem::needs_drop::<T>() { Some(drop_value::<T>) } else { None },
         layout: node_layout::<H, T>().0,
         value_offset: node_layout::<H, T>().1,
+        class: Class::of(node_layout::<H, T>().0),
     };
 }
 
@@ -214,16 +225,21 @@ impl Retired {
     #[inline]
     pub unsafe fn reclaim(self) -> bool {
         // SAFETY: the caller's; the block came from the global allocator with this layout (I3).
-        unsafe { self.reclaim_with(|block, layout| std::alloc::dealloc(block.as_ptr(), layout)) }
+        unsafe {
+            self.reclaim_with(|block, vtable| std::alloc::dealloc(block.as_ptr(), vtable.layout))
+        }
     }
 
     /// As [`reclaim`](Self::reclaim), but what becomes of the block is decided by `free`, which gets
-    /// it with its layout.
+    /// it with its vtable.
     ///
     /// # Safety
     /// As there.
-    #[inline]
-    pub(crate) unsafe fn reclaim_with(self, free: impl FnOnce(NonNull<u8>, Layout)) -> bool {
+    #[inline(always)]
+    pub(crate) unsafe fn reclaim_with(
+        self,
+        free: impl FnOnce(NonNull<u8>, &'static Vtable),
+    ) -> bool {
         let dropped = match self.vtable.drop_value {
             None => true,
             // SAFETY: the caller's: nobody else uses the value. It is not used after a panic,
@@ -233,7 +249,7 @@ impl Retired {
         // SAFETY: I2: the block begins there.
         let block = unsafe { self.value.sub(self.vtable.value_offset) };
         // The value is gone, or was abandoned half dropped; the block is ours.
-        free(block, self.vtable.layout);
+        free(block, self.vtable);
         dropped
     }
 }

@@ -25,9 +25,9 @@ use std::sync::{LazyLock, Weak};
 use crossbeam_epoch::{Collector, Guard, LocalHandle};
 
 use super::burial::bury;
+use crate::counts::Counts;
 #[cfg(feature = "crossbeam-epoch")]
 use crate::domain::Domain;
-use crate::counts::Counts;
 use crate::retired::{Retired, Vtable};
 use crate::rounds::Rounds;
 use crate::scheme::{GlobalScheme, GuardScoped, Protection, Scheme, Stats};

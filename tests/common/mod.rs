@@ -7,7 +7,8 @@ use std::thread;
 
 pub(crate) use sexton::conformance::{Ledger, Subject, Tracked};
 pub(crate) use sexton::{
-    Barrier, CrossbeamEpoch, Domain, Epoch, Haphazard, Hazard, Leak, Reclaimer, Scheme, epoch, hazard,
+    Barrier, CrossbeamEpoch, Domain, Epoch, Haphazard, Hazard, Leak, Reclaimer, Scheme, epoch,
+    hazard,
 };
 
 #[path = "../outside_scheme/interval.rs"]

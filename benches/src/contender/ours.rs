@@ -9,7 +9,7 @@ use super::{Contender, NEVER_NULL};
 pub type Epoch = sexton::Epoch;
 
 /// The hazard pointers that are measured.
-pub type Hazard = sexton::Haphazard;
+pub type Hazard = sexton::Hazard;
 
 /// How many objects wait at most with [`Hazard`] by its documentation, where one thread retires
 /// and another one sleeps with one protected pointer.
