@@ -82,7 +82,7 @@ use core::ptr::{self, NonNull};
 use crate::bag::Bag;
 use crate::barrier;
 use crate::builder::{Configurable, Settings};
-use crate::record::{Due, Opened, Record};
+use crate::record::{Due, Record};
 use crate::records::{Records, Ripens};
 use crate::retired::{Retired, Vtable};
 use crate::scheme::{GlobalScheme, Protection, Scheme, Stats};
@@ -186,10 +186,10 @@ impl Block {
     }
 
     /// Ends all protections of the slots in the mask.
-    #[inline]
+    #[inline(always)]
     fn clear(&self, mut slots: u32) {
         while slots != 0 {
-            let slot = &self.slots[slots.trailing_zeros() as usize];
+            let slot = &self.slots[slots.trailing_zeros() as usize % SLOTS];
             // Release: 2. of the module's head.
             slot.store(ptr::null_mut(), Ordering::Release);
             slots &= slots - 1;
@@ -282,49 +282,6 @@ impl Section {
         unsafe { &*self.block }
     }
 
-    /// The blocks leased in addition.
-    fn more(&self) -> impl Iterator<Item = &Block> {
-        // SAFETY: as above.
-        core::iter::successors(unsafe { self.more.get().as_ref() }, |block| unsafe {
-            block.leased_before.get().as_ref()
-        })
-    }
-
-    /// A slot beyond those of the guard's own block.
-    #[cold]
-    fn one_more_slot(&self) -> Slot {
-        let with_room = self.more().find(|block| block.free.get() != 0);
-        let block = with_room.unwrap_or_else(|| {
-            let block = self.record().extra.lease();
-            block.free.set(ALL_FREE);
-            block.leased_before.set(self.more.replace(block));
-            block
-        });
-        take_lowest(&block.free, block)
-    }
-
-    /// Gives back a slot beyond those of the guard's own block.
-    #[cold]
-    fn one_slot_less(&self, slot: Slot) {
-        for block in self.more() {
-            if let Some(mask) = block.mask_of(slot) {
-                block.free.set(block.free.get() | mask);
-            }
-        }
-    }
-
-    /// Gives back the blocks leased in addition.
-    #[cold]
-    fn end_more(&self) {
-        let mut more = self.more.replace(ptr::null());
-        // SAFETY: as in `block`.
-        while let Some(block) = unsafe { more.as_ref() } {
-            block.clear(ALL_FREE);
-            more = block.leased_before.replace(ptr::null());
-            block.leased.set(false);
-        }
-    }
-
     /// Publishes an address in a slot, for every load that follows.
     #[inline(always)]
     fn publish(&self, slot: Slot, address: *mut u8) {
@@ -336,6 +293,62 @@ impl Section {
             // PAIRS: the heavy barrier of a scan.
             barrier::light();
         }
+    }
+}
+
+/// The blocks that a guard has leased in addition, from the last on. (What follows is given parts of
+/// the guard, and not the guard, so that the rest of it can stay in registers.)
+///
+/// # Safety
+/// It is such a block, or null, and its record is alive.
+unsafe fn leased<'r>(last: *const Block) -> impl Iterator<Item = &'r Block> {
+    // SAFETY: the caller's; blocks live as long as their record.
+    core::iter::successors(unsafe { last.as_ref() }, |block| unsafe {
+        block.leased_before.get().as_ref()
+    })
+}
+
+/// A slot beyond those of a guard's own block, and the last block that is leased then.
+///
+/// # Safety
+/// As [`leased`]; the record is the calling thread's.
+#[cold]
+unsafe fn one_more_slot(record: &Record<Slots>, last: *const Block) -> (Slot, *const Block) {
+    // SAFETY: the caller's.
+    if let Some(block) = unsafe { leased(last) }.find(|block| block.free.get() != 0) {
+        return (take_lowest(&block.free, block), last);
+    }
+    let block = record.extra.lease();
+    block.free.set(ALL_FREE);
+    block.leased_before.set(last);
+    (take_lowest(&block.free, block), block)
+}
+
+/// Gives back a slot beyond those of a guard's own block.
+///
+/// # Safety
+/// As [`leased`].
+#[cold]
+unsafe fn one_slot_less(last: *const Block, slot: Slot) {
+    // SAFETY: the caller's.
+    for block in unsafe { leased(last) } {
+        if let Some(mask) = block.mask_of(slot) {
+            block.free.set(block.free.get() | mask);
+        }
+    }
+}
+
+/// Gives back the blocks that a guard has leased in addition.
+///
+/// # Safety
+/// As [`leased`].
+#[cold]
+unsafe fn end_lease(mut last: *const Block) {
+    // SAFETY: the caller's.
+    while let Some(block) = unsafe { last.as_ref() } {
+        block.clear(ALL_FREE);
+        last = block.leased_before.replace(ptr::null());
+        block.leased.set(false);
     }
 }
 
@@ -493,17 +506,14 @@ unsafe impl Scheme for Hazard {
         // SAFETY: the calling thread's record in this domain.
         let opened = unsafe { record.open(&domain.records.opening) };
         let slots = &record.extra;
-        let block = match opened {
-            Opened::Outermost => &slots.first,
-            Opened::Within => slots.lease(),
-        };
+        let block = if opened.is_outermost { &slots.first } else { slots.lease() };
         Section {
             record,
             block,
             free: Cell::new(ALL_FREE),
             used: Cell::new(0),
             more: Cell::new(ptr::null()),
-            full_fence: record.needs_full_fences(),
+            full_fence: opened.needs_full_fences(),
         }
     }
 
@@ -511,8 +521,10 @@ unsafe impl Scheme for Hazard {
     unsafe fn leave(domain: &State, section: Section) {
         let (record, block) = (section.record(), section.block());
         block.clear(section.used.get());
-        if !section.more.get().is_null() {
-            section.end_more();
+        let more = section.more.get();
+        if !more.is_null() {
+            // SAFETY: leased by this guard.
+            unsafe { end_lease(more) };
         }
         // The first block has no use for it, and is spared the question.
         block.leased.set(false);
@@ -543,7 +555,10 @@ unsafe impl Scheme for Hazard {
     #[inline(always)]
     unsafe fn slot(_: &State, section: &Section) -> Slot {
         if section.free.get() == 0 {
-            return section.one_more_slot();
+            // SAFETY: leased by this guard.
+            let (slot, more) = unsafe { one_more_slot(section.record(), section.more.get()) };
+            section.more.set(more);
+            return slot;
         }
         let slot = take_lowest(&section.free, section.block());
         section.used.set(section.used.get() | (ALL_FREE & !section.free.get()));
@@ -554,7 +569,8 @@ unsafe impl Scheme for Hazard {
     unsafe fn free_slot(_: &State, section: &Section, slot: Slot) {
         match section.block().mask_of(slot) {
             Some(mask) => section.free.set(section.free.get() | mask),
-            None => section.one_slot_less(slot),
+            // SAFETY: leased by this guard.
+            None => unsafe { one_slot_less(section.more.get(), slot) },
         }
     }
 

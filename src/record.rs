@@ -177,12 +177,20 @@ pub(crate) const PORTION: usize = if MODEL { 1 } else { 8 };
 type Portion = [MaybeUninit<Retired>; PORTION];
 
 /// What a section was opened as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Opened {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opened {
     /// No other one of the thread was open.
-    Outermost,
-    /// Within another one.
-    Within,
+    pub(crate) is_outermost: bool,
+    /// The record's, as far as flags are concerned.
+    word: usize,
+}
+
+impl Opened {
+    /// Whether the thread's barriers must be full fences in it.
+    #[inline(always)]
+    pub(crate) fn needs_full_fences(self) -> bool {
+        self.word & FULL != 0
+    }
 }
 
 /// What is to be done when a section has ended.
@@ -206,10 +214,11 @@ impl<X> Record<X> {
         let word = self.word.load(Ordering::Relaxed);
         if word == 0 {
             // Relaxed: a stale epoch does no harm, it only holds up others (see `epoch`). Release: I4.
-            self.word.store(opening.load(Ordering::Relaxed), Ordering::Release);
+            let word = opening.load(Ordering::Relaxed);
+            self.word.store(word, Ordering::Release);
             // PAIRS: the heavy barrier of who reclaims.
             barrier::light();
-            Opened::Outermost
+            Opened { is_outermost: true, word }
         } else {
             self.open_again(word, opening)
         }
@@ -219,24 +228,23 @@ impl<X> Record<X> {
     #[inline]
     fn open_again(&self, word: usize, opening: &AtomicUsize) -> Opened {
         match word & OPEN {
-            0 => {
-                self.open_with_full_fence(word, opening);
-                return Opened::Outermost;
-            }
+            0 => return self.open_with_full_fence(word, opening),
             // I5.
             OPEN => {}
             // Release: I4.
             _ => self.word.store(word + 1, Ordering::Release),
         }
-        Opened::Within
+        Opened { is_outermost: false, word }
     }
 
     #[cold]
-    fn open_with_full_fence(&self, word: usize, opening: &AtomicUsize) {
+    fn open_with_full_fence(&self, word: usize, opening: &AtomicUsize) -> Opened {
         // As in `open`.
-        self.word.store(opening.load(Ordering::Relaxed) | word, Ordering::Release);
+        let word = opening.load(Ordering::Relaxed) | word;
+        self.word.store(word, Ordering::Release);
         // PAIRS: the `fence(SeqCst)` of who reclaims.
         fence(Ordering::SeqCst);
+        Opened { is_outermost: true, word }
     }
 
     /// Ends a section; true if that was all. If not, [`close_again`](Self::close_again) is next.
@@ -280,7 +288,7 @@ impl<X> Record<X> {
 
     /// Whether this thread's barriers must be full fences.
     #[inline]
-    pub(crate) fn needs_full_fences(&self) -> bool {
+    fn needs_full_fences(&self) -> bool {
         self.word.load(Ordering::Relaxed) & FULL != 0
     }
 
