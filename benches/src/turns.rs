@@ -80,6 +80,7 @@ fn fit(entry: &mut Entry<'_, f64>, settings: &Settings) -> u64 {
             return (operations as f64 * turn / took).ceil() as u64;
         }
         operations *= 8;
+        assert!(operations < 1 << 40, "{}: it does nothing that takes time", entry.name);
     }
 }
 

@@ -11,9 +11,14 @@ pub type Epoch = sexton::Epoch;
 /// The hazard pointers that are measured.
 pub type Hazard = sexton::Hazard;
 
-/// How many objects wait at most with [`Hazard`] by its documentation, where one thread retires
-/// and another one sleeps with one protected pointer.
-pub const HAZARD_BOUND: f64 = 1001.0;
+/// How many objects wait at most with [`Hazard`] by its documentation: with three records (who
+/// retires, who sleeps, who watches), 8 slots each, and the largest batch.
+pub const HAZARD_BOUND: f64 = {
+    const RECORDS: u32 = 3;
+    const SLOTS: u32 = 8 * RECORDS;
+    const BATCH: u32 = if 2 * SLOTS > 4096 { 2 * SLOTS } else { 4096 };
+    (RECORDS * (4 * BATCH + 2 * SLOTS)) as f64
+};
 
 /// How many objects a structure reclaims at the end of an operation.
 const RECLAIM_BUDGET: usize = 8;
