@@ -132,15 +132,13 @@ const ALL_FREE: u32 = (1 << SLOTS) - 1;
 #[derive(Debug)]
 struct Block {
     slots: [AtomicPtr<u8>; SLOTS],
-    /// Never changes once it is not null, until the record goes.
+    /// The next of the record's blocks. That of the first may change; what it leads to stays.
     next: AtomicPtr<Self>,
-    /// Owner's: whether a guard has it. Not used in a record's first block, which belongs to the
-    /// guard that was opened when no other was.
-    leased: Cell<bool>,
-    /// Owner's: which slots are free, while it is leased by a guard in addition to its first.
+    /// Owner's: which slots are free, while it is leased by a guard in addition to its own.
     free: Cell<u32>,
-    /// Owner's: the block which that guard has leased before.
-    leased_before: Cell<*const Self>,
+    /// Owner's: in a list of the blocks that a guard has leased in addition, or of those that no
+    /// guard has.
+    listed_before: Cell<*const Self>,
 }
 
 impl Default for Block {
@@ -148,9 +146,8 @@ impl Default for Block {
         Self {
             slots: null_pointers(),
             next: AtomicPtr::new(ptr::null_mut()),
-            leased: Cell::new(false),
             free: Cell::new(ALL_FREE),
-            leased_before: Cell::new(ptr::null()),
+            listed_before: Cell::new(ptr::null()),
         }
     }
 }
@@ -158,23 +155,9 @@ impl Default for Block {
 impl Block {
     /// The next block, if there is one.
     fn next(&self) -> Option<&Self> {
-        // Acquire: pairs with the Release of `next_or_make`. SAFETY: from a box that lives as long
+        // Acquire: pairs with the Release of `Slots::lease`. SAFETY: from a box that lives as long
         // as the record.
         unsafe { self.next.load(Ordering::Acquire).as_ref() }
-    }
-
-    /// The next block, which is made if need be. Called by the owner only.
-    fn next_or_make(&self) -> &Self {
-        match self.next() {
-            Some(next) => next,
-            None => {
-                let new = Box::into_raw(Box::<Self>::default());
-                // Release: publishes the block.
-                self.next.store(new, Ordering::Release);
-                // SAFETY: from a box that lives as long as the record.
-                unsafe { &*new }
-            }
-        }
     }
 
     /// The mask of the slot, if it is one of this block's.
@@ -198,11 +181,24 @@ impl Block {
 }
 
 /// What a thread's record has for this scheme.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Slots {
+    /// That of the guard that is opened when no other is.
     first: Block,
+    /// Owner's: a list of the other blocks that no guard has.
+    idle: Cell<*const Block>,
     /// Owner's: used again for each scan.
     snapshot: UnsafeCell<Vec<usize>>,
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self {
+            first: Block::default(),
+            idle: Cell::new(ptr::null()),
+            snapshot: UnsafeCell::default(),
+        }
+    }
 }
 
 // SAFETY: the cells and the snapshot are touched by the record's owner only.
@@ -218,12 +214,27 @@ impl Slots {
     /// A block that no guard has, not the first; made if need be. Called by the owner only.
     #[cold]
     fn lease(&self) -> &Block {
-        let mut block = &self.first;
-        loop {
-            block = block.next_or_make();
-            if !block.leased.replace(true) {
-                return block;
-            }
+        // SAFETY: idle blocks are the record's.
+        if let Some(block) = unsafe { self.idle.get().as_ref() } {
+            self.idle.set(block.listed_before.get());
+            return block;
+        }
+        let new = Block::default();
+        // Relaxed: the owner's.
+        new.next.store(self.first.next.load(Ordering::Relaxed), Ordering::Relaxed);
+        let new = Box::into_raw(Box::new(new));
+        // Release: publishes the block. A scan that does not see it is before its use (the head).
+        self.first.next.store(new, Ordering::Release);
+        // SAFETY: from a box that lives as long as the record.
+        unsafe { &*new }
+    }
+
+    /// Gives back a leased block, whose slots are clear; nothing for the first. Called by the owner
+    /// only.
+    #[inline(always)]
+    fn end_lease(&self, block: &Block) {
+        if !ptr::eq(block, &self.first) {
+            block.listed_before.set(self.idle.replace(block));
         }
     }
 }
@@ -304,7 +315,7 @@ impl Section {
 unsafe fn leased<'r>(last: *const Block) -> impl Iterator<Item = &'r Block> {
     // SAFETY: the caller's; blocks live as long as their record.
     core::iter::successors(unsafe { last.as_ref() }, |block| unsafe {
-        block.leased_before.get().as_ref()
+        block.listed_before.get().as_ref()
     })
 }
 
@@ -320,7 +331,7 @@ unsafe fn one_more_slot(record: &Record<Slots>, last: *const Block) -> (Slot, *c
     }
     let block = record.extra.lease();
     block.free.set(ALL_FREE);
-    block.leased_before.set(last);
+    block.listed_before.set(last);
     (take_lowest(&block.free, block), block)
 }
 
@@ -341,14 +352,14 @@ unsafe fn one_slot_less(last: *const Block, slot: Slot) {
 /// Gives back the blocks that a guard has leased in addition.
 ///
 /// # Safety
-/// As [`leased`].
+/// As [`leased`]; they are of this record, which is the calling thread's.
 #[cold]
-unsafe fn end_lease(mut last: *const Block) {
+unsafe fn end_leases(record: &Record<Slots>, mut last: *const Block) {
     // SAFETY: the caller's.
     while let Some(block) = unsafe { last.as_ref() } {
+        last = block.listed_before.get();
         block.clear(ALL_FREE);
-        last = block.leased_before.replace(ptr::null());
-        block.leased.set(false);
+        record.extra.end_lease(block);
     }
 }
 
@@ -423,7 +434,11 @@ impl State {
         };
         record.count_collection();
         let sift = |bag: &mut Bag| {
-            bag.sift(|stamp| stamp < finished, is_protected, || self.stamp());
+            if is_complete && snapshot.is_empty() {
+                bag.ripen(|stamp| stamp < finished);
+            } else {
+                bag.sift(|stamp| stamp < finished, is_protected, || self.stamp());
+            }
             // SAFETY: the caller's.
             unsafe { record.mark(bag) };
         };
@@ -524,10 +539,9 @@ unsafe impl Scheme for Hazard {
         let more = section.more.get();
         if !more.is_null() {
             // SAFETY: leased by this guard.
-            unsafe { end_lease(more) };
+            unsafe { end_leases(record, more) };
         }
-        // The first block has no use for it, and is spared the question.
-        block.leased.set(false);
+        record.extra.end_lease(block);
         // SAFETY: the caller's.
         unsafe {
             if record.close() {
@@ -632,9 +646,10 @@ unsafe impl Scheme for Hazard {
 
     unsafe fn after_fork_in_child(domain: &State) {
         let clear = |slots: &Slots| {
+            slots.idle.set(ptr::null());
             for block in slots.blocks() {
                 block.clear(ALL_FREE);
-                block.leased.set(false);
+                slots.end_lease(block);
             }
         };
         // SAFETY: the caller's.
