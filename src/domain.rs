@@ -13,7 +13,7 @@ use crate::sync::Arc;
 /// An owned domain of scheme `S`: cheap to clone, isolated from everyone else's garbage.
 ///
 /// When the last handle is dropped, everything that was retired in it is reclaimed, as far as the
-/// scheme can reach it: see [`CrossbeamEpoch`](crate::Epoch) for an exception. (A handle that lives
+/// scheme can reach it: an exception is `CrossbeamEpoch` on a collector that others use too. (A handle that lives
 /// in a value of a structure of that very domain keeps it for ever: a cycle, as with any `Arc`.)
 ///
 /// ```

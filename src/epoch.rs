@@ -10,7 +10,7 @@
 //!   the domain's epoch, read after a full fence.
 //! - *Advance*, after so many retires, and only then: heavy barrier; if every record is idle or has
 //!   the domain's epoch, the domain's epoch becomes one greater.
-//! - *Free*: a block whose stamp is [`DISTANCE`] = 3 epochs old. Its owner frees it, a few objects at
+//! - *Free*: a block whose stamp is 3 epochs old (`DISTANCE`). Its owner frees it, a few objects at
 //!   a time. (Others free what is left by threads that have exited, and, in `collect`, what is in the
 //!   bags of idle ones.)
 //!

@@ -36,15 +36,13 @@
 //! | | protects | while a thread sleeps in a guard | choose it |
 //! | --- | --- | --- | --- |
 //! | [`Epoch`], the default | all that is read under a guard | nothing that is retired meanwhile is freed | when guards are short |
-//! | [`Haphazard`] (feature `haphazard`): hazard pointers | one pointer in each slot | a bounded number of objects waits | when threads may sleep, or memory must be bounded |
+//! | [`Hazard`]: hazard pointers | one pointer in each slot | a bounded number of objects waits | when threads may sleep, or memory must be bounded |
 //! | [`CrossbeamEpoch`] (feature `crossbeam-epoch`) | as `Epoch` | as `Epoch` | to share a collector with other users of that crate |
+//! | [`Haphazard`] (feature `haphazard`) | as `Hazard` | as `Hazard` | to share a domain with other users of that crate |
 //! | [`Leak`] | everything, for ever | nothing is ever freed | as a baseline; to test whether a bug is a use-after-free |
 //!
-//! Today `Epoch` is `CrossbeamEpoch`; it will be an implementation of this crate's own under the
-//! same name. So do not write code that needs the two to be the same type.
-//!
 #![cfg_attr(not(feature = "haphazard"), doc = "[`Haphazard`]: scheme")]
-#![cfg_attr(not(feature = "crossbeam-epoch"), doc = "[`CrossbeamEpoch`]: Epoch")]
+#![cfg_attr(not(feature = "crossbeam-epoch"), doc = "[`CrossbeamEpoch`]: scheme")]
 //!
 //! # Rules of thumb
 //!
@@ -60,9 +58,14 @@
 //! | `scheme.rs` | the raw trait that a scheme's author implements, and its contract |
 //! | `domain.rs`, `guard.rs`, `atomic.rs` | the safe wrappers, written once for all schemes |
 //! | `retired.rs` | a node's memory, and what it takes to free it later |
+//! | `epoch.rs`, `hazard.rs` | our schemes: the algorithm, its proof, its code |
+//! | `records.rs`, `record.rs`, `builder.rs` | what they share: a domain, what each thread has in it, settings |
+//! | `bag.rs`, `biased.rs`, `recycler.rs` | a thread's retired objects; the lock around them; blocks for reuse |
+//! | `barrier.rs`, `thread.rs`, `segments.rs` | asymmetric fences; who a thread is; a table that never moves |
 //! | `adapter/` | the schemes of others, and [`Leak`] |
 //! | `stack.rs`, `queue.rs`, `rcu_cell.rs`, `hash_map/` | the structures |
 //! | `exclusive.rs`, `sharded.rs` | what the structures share: taking apart, counting |
+//! | `counts.rs`, `rounds.rs` | what the schemes share: statistics, collecting until nothing is left |
 //! | `sync.rs` | the only door to atomics, for the model checker's sake |
 //! | `conformance.rs` | the suite that any scheme must pass (feature `conformance`) |
 #![cfg_attr(docsrs, feature(doc_cfg))]

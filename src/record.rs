@@ -19,7 +19,7 @@
 //!   it is here so that the end of a section finds all that is out of the ordinary by one compare.
 //! - `LEASED`: the record is given up when the section ends.
 //!
-//! A domain has such a word, too, [`Records::opening`], with one open section in it: a section is
+//! A domain has such a word, too, [`opening`](crate::records::Records::opening), with one open section in it: a section is
 //! opened by copying it. An idle record's word is 0, or `FULL`.
 //!
 //! # Invariants

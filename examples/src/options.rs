@@ -182,7 +182,7 @@ mod tests {
             ("--rows -1", "unexpected argument '-1' found"),
             ("--capacity=-1", "must be a whole number from 1 to"),
             ("--skew NaN", "must be a number from 0 to 10"),
-            ("--scheme rcu", "[possible values: epoch, crossbeam, haphazard]"),
+            ("--scheme rcu", "[possible values: epoch, hazard, crossbeam, haphazard]"),
             ("--rows 5 --trace t", "cannot be used with"),
             ("--frobnicate", "unexpected argument '--frobnicate' found"),
             ("file", "unexpected argument 'file' found"),

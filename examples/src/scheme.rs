@@ -38,8 +38,10 @@ macro_rules! schemes {
 }
 
 schemes! {
-    /// sexton's default epochs
+    /// sexton's epochs
     Epoch => sexton::Epoch,
+    /// sexton's hazard pointers
+    Hazard => sexton::Hazard,
     /// the epochs of the crate crossbeam-epoch
     Crossbeam => sexton::CrossbeamEpoch,
     /// the hazard pointers of the crate haphazard

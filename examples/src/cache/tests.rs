@@ -19,6 +19,7 @@ macro_rules! on_every_scheme {
     ($($test:ident)*) => {
         mod epoch { $(#[test] fn $test() { super::$test(sexton::Epoch) })* }
         mod crossbeam { $(#[test] fn $test() { super::$test(sexton::CrossbeamEpoch) })* }
+        mod hazard { $(#[test] fn $test() { super::$test(sexton::Hazard) })* }
         mod haphazard { $(#[test] fn $test() { super::$test(sexton::Haphazard) })* }
         mod owned { $(#[test] fn $test() { super::$test(sexton::Domain::<sexton::Epoch>::new()) })* }
     };
