@@ -223,6 +223,19 @@ impl Bag {
         self.ripe.objects
     }
 
+    /// How many objects are in sealed blocks at the front whose stamp is `old_enough`.
+    pub(crate) fn sealed(&self, old_enough: impl Fn(u64) -> bool) -> usize {
+        // SAFETY: blocks in a queue are the queue's, and valid.
+        let mut block = unsafe { self.sealed.head.as_ref() };
+        let mut objects = 0;
+        while let Some(old) = block.filter(|block| old_enough(block.stamp)) {
+            objects += old.len;
+            // SAFETY: as above.
+            block = unsafe { old.next.as_ref() };
+        }
+        objects
+    }
+
     /// Takes an object over. A block that becomes full is sealed with `stamp()`.
     ///
     /// # Errors

@@ -2,8 +2,8 @@
 //!
 //! # What they mean
 //!
-//! There is one total order S over all light and heavy barriers, as over `fence(SeqCst)`, but only
-//! where at least one of two is heavy:
+//! Each light barrier is before or after each heavy one in an order S, as one `fence(SeqCst)` is
+//! before or after another:
 //!
 //! > *store X; light; load Y* against *store Y; heavy; load X*: not both loads miss the other's store.
 //!
@@ -15,6 +15,12 @@
 //! `FlushProcessWriteBuffers`: each running thread of the process executes a full barrier at some
 //! moment between the call's begin and its end, so each `light` acts as one that stands on one side
 //! of that moment.
+//!
+//! *It is no total order of light barriers.* The threads of the process are interrupted one after the
+//! other, so of two light barriers each may be before *or* after the same heavy one as it pleases:
+//! from "this light one before the heavy one, and the heavy one before that light one" nothing follows
+//! for the two. A proof may use a heavy barrier against one light barrier, and full fences and
+//! happens-before for the rest.
 //!
 //! (Goldblat, Dice and Detlefs, Huang: asymmetric Dekker synchronization; P1202R5, "Asymmetric
 //! fences"; Desnoyers et al., "User-level implementations of read-copy update", 2012.)
@@ -189,6 +195,11 @@ impl Barriers {
                 cost: Cost::new(0),
             }
         }
+    }
+
+    /// Whether a thread is issuing a barrier at the moment.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.issuing.load(Ordering::Relaxed)
     }
 
     /// A ticket for all that the calling thread has done before: see I1.

@@ -60,10 +60,10 @@ impl Counts {
         }
     }
 
-    /// How many objects were retired.
+    /// How many objects, and how many bytes, were retired.
     #[inline]
-    pub(crate) fn retired_so_far(&self) -> u64 {
-        self.retired.load(Relaxed)
+    pub(crate) fn retired_so_far(&self) -> (u64, u64) {
+        (self.retired.load(Relaxed), self.retired_bytes.load(Relaxed))
     }
 
     /// The sum over all of them.

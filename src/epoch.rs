@@ -23,32 +23,30 @@
 //! s, for the block's stamp. R has written its word W, with some epoch e, and then executed its light
 //! barrier L, before any of its loads. S is the order of all barriers (see `barrier`).
 //!
-//! 1. *If F is before L in S, R does not find the object*: U is before F, and R's loads are after L,
-//!    so they see U, or what came later. (A link in a node that was itself unlinked before may still
-//!    lead to it. But R does not find that node, for the same reason: who retires an object has seen
-//!    all links to it gone, so these unlinkings are before F as well.)
-//! 2. *If L is before F*, consider the advances to s+1, s+2 and s+3. T has read s after F, so the
-//!    first of these is later than that read in the order of modifications of the epoch; the second
-//!    and third have read the first's (or second's) result before their heavy barrier, so these two
-//!    barriers are after F in S, and after L. So both threads that did them, looking at the records,
-//!    saw W in R's, or something later. W they cannot both have seen: the one lets pass only s+1,
-//!    the other only s+2. So at least one of them saw that R had ended, and R's end (Release) and
-//!    that look (Acquire) order all of R's uses of the object before its epoch's store (Release),
-//!    and so, through the epochs' chain of Acquire and Release, before the freeing, whose thread has
-//!    read s+3 (Acquire).
+//! Consider the three advances to s+1, s+2 and s+3, and the heavy barriers H1, H2, H3 of the threads
+//! that did them. T has read s after F, so the first of these is later than that read in the order of
+//! modifications of the epoch; the second and the third have read s+1 and s+2, and only then begun
+//! their barriers, with a full fence before: so F is before these fences, and so before H2 and H3 in
+//! S. Each L is before or after each heavy barrier in S.
 //!
-//! Nothing is assumed of the first of the three advances: its barrier may be before L in S, and then
-//! it may have missed W. That is why the distance is 3, and not 2. (In C++20 a thread that has
-//! announced s+1, which is the *newer* epoch, need not have seen the unlinking that T had done before
-//! it read s; with a stamp that is read after a *heavy* barrier, 2 would do, but that costs a barrier
-//! for each block, and not one for each batch.)
+//! 1. *If H2 is before L, R does not find the object*: U is before F, F before H2, and R's loads are
+//!    after L, so they see U, or what came later. (A link in a node that was itself unlinked before
+//!    may still lead to it. But R does not find that node, for the same reason: who retires an object
+//!    has seen all links to it gone, so these unlinkings are before F as well.)
+//! 2. *If L is before H2*, both threads, looking at the records after their barriers, saw W in R's, or
+//!    something later: the second comes after H2, and the third after the second, whose epoch it has
+//!    read. W they cannot both have seen: the one lets pass only s+1, the other only s+2. So at least
+//!    one of them saw that R had ended, and R's end (Release) and that look (Acquire) order all of R's
+//!    uses of the object before its epoch's store (Release), and so, through the epochs' chain of
+//!    Acquire and Release, before the freeing, whose thread has read s+3 (Acquire).
+//!
+//! Nothing is assumed of H1: it may be before L in S, though F is after it, and then the first advance
+//! may have missed W. That is why the distance is 3, and not 2. (With a stamp that is read after a
+//! *heavy* barrier 2 would do, but that costs a barrier for each block, and not one for each batch.)
 //!
 //! *The stale pin.* R may have read e long before it writes W. Then it holds up the next advance, and
 //! no more: nothing above depends on e being the domain's epoch at any moment. And T's stamp is not
 //! T's own epoch, which may be as stale, but one that is read after F.
-//!
-//! *Shared barriers.* An advance may use a barrier that another thread has issued, if it began after
-//! this thread had read the epoch (its ticket): so 2. holds for it.
 //!
 //! *A wrong guess does no harm.* Before the barrier, an advance looks at the records once without: if
 //! a record is in the way already, it is spared the barrier.
@@ -76,7 +74,7 @@ use crate::record::{Due, EPOCH, Record};
 use crate::records::{Records, Ripens};
 use crate::retired::{Retired, Vtable};
 use crate::scheme::{GlobalScheme, GuardScoped, Protection, Scheme, Stats};
-use crate::sync::{AtomicPtr, Ordering};
+use crate::sync::{AtomicPtr, Ordering, fence};
 use crate::thread::{self, ProcessWide};
 
 /// How many epochs an object waits. See the [module](self): 2 is one too few.
@@ -150,15 +148,13 @@ impl State {
         }
     }
 
-    /// Whether a block with this stamp can be freed.
+    /// Whether a block with this stamp can be freed. (Unsigned, and modulo the words' size: an epoch
+    /// that has gone round is only taken for a younger one.)
     #[inline]
     fn is_ripe(now: usize, stamp: u64) -> bool {
         #[expect(clippy::cast_possible_truncation, reason = "it was a `usize`")]
         let age = now.wrapping_sub(stamp as usize);
-        // As a signed number: `now` may have been read before the stamp was.
-        #[expect(clippy::cast_possible_wrap, reason = "meant")]
-        let age = age as isize;
-        age >= (DISTANCE * EPOCH) as isize
+        age >= DISTANCE * EPOCH
     }
 
     /// Moves what is old enough to the ripe ones; says whether it is time to advance.
@@ -166,13 +162,10 @@ impl State {
     /// # Safety
     /// The calling thread owns the record.
     unsafe fn ripen_old(&self, record: &Record<()>) -> Due {
-        // Acquire: 2. of the module's head.
-        let now = self.records.opening.load(Ordering::Acquire);
         let ripen = |bag: &mut Bag| {
-            if bag.ripen(|stamp| Self::is_ripe(now, stamp)) {
-                // SAFETY: the caller's.
-                unsafe { record.settle(bag) };
-            }
+            // Acquire: 2. of the module's head. After the bag was had, so no stamp in it is newer.
+            let now = self.records.opening.load(Ordering::Acquire);
+            bag.ripen(|stamp| Self::is_ripe(now, stamp));
             // SAFETY: the caller's.
             unsafe { record.due(bag, self.records.batch()) }
         };
@@ -180,8 +173,8 @@ impl State {
         unsafe { record.with_bag(ripen) }.unwrap_or(Due::Not)
     }
 
-    /// Moves the domain's epoch on, unless a record is in the way; says whether it has moved.
-    fn advance(&self, record: &Record<()>, urgent: bool) -> bool {
+    /// Moves the domain's epoch on.
+    fn advance(&self, record: &Record<()>, urgent: bool) -> Advance {
         // Acquire: 2. of the module's head: the chain of epochs.
         let now = self.records.opening.load(Ordering::Acquire);
         let passes = |other: &Record<()>| {
@@ -191,22 +184,28 @@ impl State {
         };
         // Without a barrier: only to spare one.
         if !self.records.iter().all(passes) {
-            return false;
+            return Advance::Obstructed;
         }
-        // The barrier begins after the epoch was read.
-        let ticket = self.records.barriers().ticket();
+        // 2. of the module's head: the barrier begins after the epoch was read, and after all that
+        // came before the reading of that epoch elsewhere.
+        fence(Ordering::SeqCst);
         // PAIRS: the light barrier of a pin.
-        let Some(finished) = self.records.heavy(record, urgent) else { return false };
-        if finished <= ticket || !self.records.iter().all(passes) {
-            return false;
+        if self.records.heavy(record, urgent).is_none() {
+            return Advance::Busy;
+        }
+        if !self.records.iter().all(passes) {
+            return Advance::Obstructed;
         }
         record.count_collection();
         // Release: passes on what was seen of the records. Should another thread have moved it
         // meanwhile, or have set a flag, so be it.
-        self.records
-            .opening
-            .compare_exchange(now, now.wrapping_add(EPOCH), Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
+        let _ = self.records.opening.compare_exchange(
+            now,
+            now.wrapping_add(EPOCH),
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+        Advance::Moved
     }
 
     /// The epoch in a word.
@@ -215,10 +214,21 @@ impl State {
     }
 }
 
+/// What came of the wish to move the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Advance {
+    /// It has moved, by this thread or another.
+    Moved,
+    /// A record is in the way.
+    Obstructed,
+    /// Another thread is issuing a barrier.
+    Busy,
+}
+
 impl Ripens<()> for State {
     fn stamp(&self) -> u64 {
         // PAIRS: the light barrier of a pin, through the barriers of advances.
-        crate::sync::fence(Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         // Relaxed: ordered by the fence.
         Self::epoch(self.records.opening.load(Ordering::Relaxed)) as u64
     }
@@ -231,10 +241,13 @@ impl Ripens<()> for State {
                 return 0;
             }
             self.records.adopt(self, record);
-            // Whatever comes of it, the next attempt is after as many objects more: so a stalled
-            // reader does not make every retire look at all records.
-            record.with_bag(|bag| record.mark(bag));
-            if self.advance(record, due == Due::Urgently) {
+            let advance = self.advance(record, due == Due::Urgently);
+            if advance != Advance::Busy {
+                // Whatever has come of it, the next attempt is after as many objects more: so a
+                // stalled reader does not make every retire look at all records.
+                record.with_bag(|bag| record.mark(bag));
+            }
+            if advance == Advance::Moved {
                 self.ripen_old(record);
             }
             // What was adopted is not old enough yet.

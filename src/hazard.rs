@@ -13,8 +13,8 @@
 //!   it is leased again or the guard ends: it may keep an object meanwhile.
 //! - *Retire*: put the object into the thread's own bag. Each full block of the bag is stamped with
 //!   the number of heavy barriers begun, read after a full fence: a ticket.
-//! - *Scan*, when a batch is full: heavy barrier, or one that others have issued since; take a
-//!   snapshot of all slots, sorted; what is not in it is ripe. Its owner frees the ripe objects, a
+//! - *Scan*, when a batch is full: heavy barrier, unless others have issued one since for the greater
+//!   part of it; take a snapshot of all slots, sorted; what is not in it is ripe. Its owner frees the ripe objects, a
 //!   few at a time. What is in it stays in the bag.
 //!
 //! # Why it is right
@@ -39,26 +39,34 @@
 //!
 //! # The bound
 //!
-//! Let N be the number of records (at most as many as there have been threads with a guard of the
-//! domain at the same time, and one more), H the number of all their slots ([`SLOTS`] for each
-//! record, and [`SLOTS`] for each block that guards have leased beside, at most at one time), B the
-//! largest batch, the builder's `max_batch`, or 4096; B' = max(B, 2 H). Then at any time, whatever
-//! any thread does,
+//! Let N be the number of records: one for each thread that has used the domain and still runs, at
+//! the time when there were most of them, and up to as many again if threads collect meanwhile (who
+//! retires while another looks into its bag borrows a record). Let H be the number of all their
+//! slots ([`SLOTS`] a record, and as many for each block that guards have leased beside, when there
+//! were most of them), B the largest batch (the builder's `max_batch`, or 4096), B' = max(B, 2 H), L
+//! the largest object's size. Then at any time, whatever any thread does,
 //!
-//! > pending objects <= N * (4 B' + 2 H)
+//! > pending objects <= N * (4 B' + H + 16)
 //! >
-//! > pending bytes <= N * (4 * 1 MiB + (4 + 2 H) * largest object), if that is less than the objects'
+//! > pending bytes <= N * (4 MiB + 64 KiB + (H + 4) L)
 //!
 //! provided that threads which retire end their guards, or call [`Guard::reclaim`] in them (the
-//! structures do, after each operation that retires).
+//! structures do, after each operation that retires). Two things are beyond it, as they are user
+//! code's: what is retired from within the `Drop` of an object that is being freed waits until that
+//! `Drop` has returned; and a thread that does not return from a `Drop` within `collect` keeps what
+//! it had gathered from all.
 //!
-//! For: a bag's fresh objects are scanned when there are B' (or 1 MiB) more than the last scan has
-//! kept, which is not more than H; if another thread is issuing a barrier then, at the latest when
-//! there are 2 B' (2 MiB) more, as then the thread issues one itself. So a scan makes at most H + 2 B'
-//! ripe. And for each object that a thread retires it frees two, so of these at least 2 B' are gone
-//! at the next scan; by induction, ripe objects are never more than 2 H + 4 B' less the fresh.
-//! A thread that sleeps or exits leaves what it has: this much, and no more; an exited one's is
-//! taken over by the next that scans.
+//! For: consider one record. What is fresh in its bag is scanned when there is a batch of B' objects,
+//! or 1 MiB, more than at the last scan; if another thread is issuing a barrier then, at the latest
+//! when there is twice as much, as then this one issues a barrier itself. It is looked at after every
+//! 8 objects, or at once after one of 4 KiB or more. So between two scans r <= 2 B' + 8 objects are
+//! retired. Meanwhile 2 r of the ripe ones are freed, or all. Let k be what the last scan has kept, and
+//! R what was ripe after it. If R >= 2 r, then k + R has become less by r at the next scan, which adds
+//! r; else all of R is gone, and then k + R is k + r. As k is not more than H, k + R never exceeds
+//! H + 2 B' + 8, and with what was retired since, H + 4 B' + 16. The same holds of bytes, with r at
+//! most 2 MiB, and 32 KiB or L more. What is adopted from a thread that has exited is scanned and freed
+//! at once, as far as it can be, and is not there any more. A thread that sleeps or exits leaves what
+//! it has: this much, and no more.
 //!
 //! [`Guard::reclaim`]: crate::Guard::reclaim
 //!
@@ -99,17 +107,20 @@ pub const SLOTS: usize = if MODEL { 2 } else { 8 };
 /// A shield protects one pointer. **Pending memory is bounded**, whatever any thread does: a thread
 /// that sleeps with shields open keeps what they cover, and what waits in its own bag.
 ///
-/// **The bound.** With N threads that have had a guard open at the same time, and one more for
-/// whoever collects; H = 8 N slots (8 more for each guard within a guard, and for each 8 shields
-/// beyond the first 8 of a guard); B = 4096, or the builder's [`max_batch`](Builder::max_batch);
-/// and B' = max(B, 2 H):
+/// **The bound.** Let N be the number of threads that have used the domain and still run, when there
+/// were most of them, twice that if threads [`collect`](crate::Reclaimer::collect) meanwhile; H = 8 N
+/// slots (8 more for each guard within a guard, and for each 8 shields beyond the first 8 of a
+/// guard); B = 4096, or the builder's [`max_batch`](Builder::max_batch); B' = max(B, 2 H); and L the
+/// largest object's size. Then
 ///
-/// > pending objects <= N * (4 B' + 2 H)
+/// > pending objects <= N * (4 B' + H + 16)
+/// >
+/// > pending bytes <= N * (4 MiB + 64 KiB + (H + 4) L)
 ///
-/// and pending bytes are at most N * (4 MiB + (4 + 2 H) * the largest object), if that is less.
-/// Provided that threads which retire end their guards now and then, or call
-/// [`Guard::reclaim`](crate::Guard::reclaim); the structures do. Objects with a `Drop` that are
-/// retired from within another's `Drop` wait until that has returned.
+/// provided that threads which retire end their guards now and then, or call
+/// [`Guard::reclaim`](crate::Guard::reclaim); the structures do. What is retired from within the `Drop`
+/// of an object that is being freed waits until that has returned, and a `Drop` that does not return,
+/// within a `collect`, keeps what was collected.
 ///
 /// **Progress**: opening a guard and leasing a slot are wait-free, but for allocations: of a record
 /// at a thread's first guard in a domain and of more slots (which abort when there is no memory), of
@@ -476,13 +487,23 @@ impl Ripens<Slots> for State {
     }
 
     unsafe fn ripen(&self, record: &Record<Slots>) -> usize {
+        let batch = self.batch();
+        let barriers = self.records.barriers();
         // SAFETY: the caller's.
         unsafe {
-            let due = record.with_bag(|bag| record.due(bag, self.batch())).unwrap_or(Due::Not);
-            if due == Due::Not {
+            let due = record.with_bag(|bag| record.due(bag, batch)).unwrap_or(Due::Not);
+            if due == Due::Not || (due == Due::Now && barriers.is_busy()) {
                 return 0;
             }
             let adopted = self.records.adopt(self, record);
+            // Others' barriers may have been enough for the greater part.
+            let finished = barriers.finished();
+            let served = record.with_bag(|bag| bag.sealed(|stamp| stamp < finished)).unwrap_or(0);
+            if due == Due::Now && served >= batch / 2 && served > 0 {
+                self.scan(record, finished);
+                return adopted;
+            }
+            record.with_bag(|bag| bag.seal(|| self.stamp()));
             if let Some(finished) = self.records.heavy(record, due == Due::Urgently) {
                 self.scan(record, finished);
             }
@@ -491,8 +512,14 @@ impl Ripens<Slots> for State {
     }
 
     unsafe fn ripen_all(&self, record: &Record<Slots>) {
-        // SAFETY: the caller's, whose barrier will do for all.
-        unsafe { self.scan(record, u64::MAX) };
+        let stamp = || self.stamp();
+        // SAFETY: the caller's. The barrier is after all that was put into the bag.
+        unsafe {
+            record.with_bag(|bag| bag.seal(stamp));
+            if self.records.heavy(record, true).is_some() {
+                self.scan(record, u64::MAX);
+            }
+        }
     }
 }
 
@@ -646,6 +673,8 @@ unsafe impl Scheme for Hazard {
 
     unsafe fn after_fork_in_child(domain: &State) {
         let clear = |slots: &Slots| {
+            // SAFETY: the owner does not exist here; it may have been in the middle of something.
+            unsafe { slots.snapshot.get().write(Vec::new()) };
             slots.idle.set(ptr::null());
             for block in slots.blocks() {
                 block.clear(ALL_FREE);

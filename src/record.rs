@@ -120,8 +120,8 @@ pub(crate) struct Record<X> {
     /// I1: an identity, `NOBODY`, or `DOMAIN_GONE`.
     pub(crate) owner: AtomicUsize,
     pub(crate) bag: Biased<Bag>,
-    /// Owner's: how many objects had been retired at the last attempt to free some.
-    tidied_at: Cell<u64>,
+    /// Owner's: how many objects and bytes had been retired at the last attempt to free some.
+    tidied_at: Cell<(u64, u64)>,
     /// Owner's: what was fresh in the bag when its owner last did something about it.
     mark: Cell<Load>,
     /// Owner's: whether there was no memory for the bag's reserve.
@@ -154,7 +154,7 @@ impl<X: Default> Record<X> {
             word: AtomicUsize::new(word),
             owner: AtomicUsize::new(NOBODY),
             bag: Biased::new(Bag::new()),
-            tidied_at: Cell::new(0),
+            tidied_at: Cell::new((0, 0)),
             mark: Cell::new(Load::default()),
             reserve_is_missing: Cell::new(false),
             left: Hint::new(0),
@@ -174,7 +174,31 @@ impl<X: Default> Record<X> {
 /// returns from its drop.
 pub(crate) const PORTION: usize = if MODEL { 1 } else { 8 };
 
-type Portion = [MaybeUninit<Retired>; PORTION];
+/// Room for these.
+type Room = [MaybeUninit<Retired>; PORTION];
+
+/// An object of this size, in bytes, is worth an attempt by itself.
+const LARGE: usize = 4 << 10;
+
+/// How much is to be freed at a time: so many objects, and so many bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Portion {
+    objects: usize,
+    bytes: u64,
+}
+
+impl Portion {
+    pub(crate) const ALL: Self = Self::of_objects(usize::MAX);
+
+    pub(crate) const fn of_objects(objects: usize) -> Self {
+        Self { objects, bytes: 0 }
+    }
+
+    /// With some more objects.
+    pub(crate) fn and_objects(self, more: usize) -> Self {
+        Self { objects: self.objects.saturating_add(more), ..self }
+    }
+}
 
 /// What a section was opened as.
 #[derive(Clone, Copy, Debug)]
@@ -309,7 +333,7 @@ impl<X> Record<X> {
     #[inline]
     pub(crate) unsafe fn note_retired(&self, bytes: usize) {
         self.counts.retired_alone(bytes);
-        if self.retired_since() >= PORTION {
+        if self.retired_since() >= PORTION || bytes >= LARGE {
             self.flag(TIDY);
         }
     }
@@ -317,18 +341,17 @@ impl<X> Record<X> {
     /// Objects retired since the last attempt to free some.
     #[inline]
     fn retired_since(&self) -> usize {
-        (self.counts.retired_so_far() - self.tidied_at.get()) as usize
+        (self.counts.retired_so_far().0 - self.tidied_at.get().0) as usize
     }
 
-    /// Whether it is worth while to look for what can be freed: not when a few objects have been
-    /// retired since the last time, so that many share the cost.
+    /// Whether it is worth while to look for what can be freed: not when a few small objects have
+    /// been retired since the last time, so that many share the cost.
     ///
     /// # Safety
     /// The calling thread is the owner.
     #[inline]
     pub(crate) unsafe fn is_untidy(&self) -> bool {
-        let since = self.retired_since();
-        since == 0 || since >= PORTION
+        self.word.load(Ordering::Relaxed) & TIDY != 0 || self.retired_since() == 0
     }
 
     /// Says that there is nothing left to do at the end of the section.
@@ -420,7 +443,7 @@ impl<X> Record<X> {
     /// # Safety
     /// The calling thread is the owner, and nobody protects the objects.
     #[inline]
-    pub(crate) unsafe fn free(&self, objects: impl Iterator<Item = Retired>) -> usize {
+    pub(crate) unsafe fn free(&self, objects: impl Iterator<Item = Retired>) -> Reclaimed {
         let mut sum = Reclaimed::default();
         for retired in objects {
             sum.objects += 1;
@@ -432,30 +455,30 @@ impl<X> Record<X> {
             sum.drop_panics += u64::from(!dropped);
         }
         self.counts.reclaimed_alone(sum);
-        sum.objects as usize
+        sum
     }
 
-    /// Frees up to `limit` ripe objects; says how many.
+    /// Frees a portion of the ripe objects; says how many.
     ///
     /// Called from within the drop of an object that is being freed, it frees only what needs no
     /// drop: all else waits for the outer call.
     ///
     /// # Safety
     /// The calling thread is the owner.
-    pub(crate) unsafe fn free_ripe(&self, limit: usize) -> usize {
+    pub(crate) unsafe fn free_ripe(&self, portion: Portion) -> usize {
         // SAFETY: the caller's.
-        let all = || unsafe { self.free_taken(limit, |bag, room, limit| bag.take(room, limit)) };
+        let all = || unsafe { self.free_taken(portion, |bag, room, limit| bag.take(room, limit)) };
         // SAFETY: as above.
-        thread::not_within_itself(all).unwrap_or_else(|| unsafe { self.free_plain(limit) })
+        thread::not_within_itself(all).unwrap_or_else(|| unsafe { self.free_plain(portion) })
     }
 
     /// As [`free_ripe`](Self::free_ripe), but runs no user code.
     ///
     /// # Safety
     /// As there.
-    pub(crate) unsafe fn free_plain(&self, limit: usize) -> usize {
+    pub(crate) unsafe fn free_plain(&self, portion: Portion) -> usize {
         // SAFETY: the caller's.
-        unsafe { self.free_taken(limit, |bag, room, _| bag.take_plain(room)) }
+        unsafe { self.free_taken(portion, |bag, room, _| bag.take_plain(room)) }
     }
 
     /// Frees what `take` takes out of the bag, a few at a time.
@@ -464,19 +487,23 @@ impl<X> Record<X> {
     /// The calling thread is the owner; `take` takes ripe objects, and returns how many.
     unsafe fn free_taken(
         &self,
-        limit: usize,
-        take: impl Fn(&mut Bag, &mut Portion, usize) -> usize,
+        portion: Portion,
+        take: impl Fn(&mut Bag, &mut Room, usize) -> usize,
     ) -> usize {
-        let mut freed = 0;
-        while freed < limit {
+        let (mut objects, mut bytes) = (0, 0);
+        while objects < portion.objects || bytes < portion.bytes {
             let mut room = [const { MaybeUninit::uninit() }; PORTION];
+            // At least one: what is left may be bytes only.
+            let limit = portion.objects.saturating_sub(objects).max(1);
             // SAFETY: the caller's.
-            let taken = unsafe { self.with_bag(|bag| take(bag, &mut room, limit - freed)) };
+            let taken = unsafe { self.with_bag(|bag| take(bag, &mut room, limit)) };
             let Some(taken @ 1..) = taken else { break };
             // SAFETY: so many were taken, and what is ripe nobody protects.
-            freed += unsafe { self.free(room[..taken].iter().map(|it| it.assume_init_read())) };
+            let freed = unsafe { self.free(room[..taken].iter().map(|it| it.assume_init_read())) };
+            objects += taken;
+            bytes += freed.bytes;
         }
-        freed
+        objects
     }
 
     /// Whether there is enough fresh in the bag for a heavy barrier, given what a batch is.
@@ -485,8 +512,11 @@ impl<X> Record<X> {
     /// The calling thread is the owner.
     pub(crate) unsafe fn due(&self, bag: &Bag, batch: usize) -> Due {
         let (now, mark) = (Load::of(bag), self.mark.get());
-        let objects = now.objects.saturating_sub(mark.objects);
-        let bytes = now.bytes.saturating_sub(mark.bytes);
+        // There may be less than there was, as others have taken it.
+        let mark =
+            Load { objects: now.objects.min(mark.objects), bytes: now.bytes.min(mark.bytes) };
+        self.mark.set(mark);
+        let (objects, bytes) = (now.objects - mark.objects, now.bytes - mark.bytes);
         if objects >= 2 * batch || bytes >= 2 * BATCH_BYTES {
             Due::Urgently
         } else if objects >= batch || bytes >= BATCH_BYTES {
@@ -494,16 +524,6 @@ impl<X> Record<X> {
         } else {
             Due::Not
         }
-    }
-
-    /// Says that there is less in the bag now, of its own accord.
-    ///
-    /// # Safety
-    /// The calling thread is the owner.
-    pub(crate) unsafe fn settle(&self, bag: &Bag) {
-        let (now, mark) = (Load::of(bag), self.mark.get());
-        self.mark
-            .set(Load { objects: now.objects.min(mark.objects), bytes: now.bytes.min(mark.bytes) });
     }
 
     /// Says that something was done about what is fresh in the bag.
@@ -514,14 +534,30 @@ impl<X> Record<X> {
         self.mark.set(Load::of(bag));
     }
 
-    /// How many objects are to be freed now, so that freeing keeps up with retiring.
+    /// How much is to be freed now, so that freeing keeps up with retiring: twice as much as was
+    /// retired since the last time, in objects and in bytes.
     ///
     /// # Safety
     /// The calling thread is the owner.
-    pub(crate) unsafe fn portion(&self, at_least: usize) -> usize {
-        let since = self.retired_since();
-        self.tidied_at.set(self.counts.retired_so_far());
-        at_least.max(2 * since)
+    pub(crate) unsafe fn portion(&self, at_least: usize) -> Portion {
+        let now = self.counts.retired_so_far();
+        let before = self.tidied_at.replace(now);
+        let objects = at_least.max(2 * (now.0 - before.0) as usize);
+        Portion { objects, bytes: 2 * (now.1 - before.1) }
+    }
+
+    /// The owner does not exist here, and nobody else does.
+    ///
+    /// # Safety
+    /// The process is a child of `fork`, and the calling thread is its only one.
+    pub(crate) unsafe fn after_fork_in_child(&self, settings: &Settings) {
+        // SAFETY: the caller's. It may have been in the middle of something: what it kept is leaked.
+        unsafe { self.recycler.get().write(Recycler::new(settings.recycle)) };
+        self.collecting.store(0, counter::Relaxed);
+        let full = self.word.load(Ordering::Relaxed) & FULL;
+        self.word.store(full, Ordering::Release);
+        // SAFETY: as above.
+        unsafe { self.give_up() };
     }
 
     pub(crate) fn count_collection(&self) {

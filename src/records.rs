@@ -17,8 +17,7 @@ use crate::barrier::{self, Barrier, Barriers, Issued};
 use crate::builder::Settings;
 use crate::counts::{Counts, add_alone};
 use crate::guard::RECLAIM_BUDGET;
-use crate::record::{DOMAIN_GONE, Ended, FULL, LEASED, OPEN, Record, Seen};
-use crate::recycler::Recycler;
+use crate::record::{DOMAIN_GONE, Ended, FULL, LEASED, OPEN, Portion, Record, Seen};
 use crate::retired::Retired;
 use crate::rounds::Rounds;
 use crate::scheme::Stats;
@@ -195,11 +194,10 @@ pub(crate) trait Ripens<X> {
     /// The calling thread owns the record.
     unsafe fn ripen(&self, record: &Record<X>) -> usize;
 
-    /// As [`ripen`](Self::ripen), whatever it costs: all that can be had. A heavy barrier has just
-    /// been issued, and everything in the bag was unlinked before it.
+    /// As [`ripen`](Self::ripen), whatever it costs: all that can be had.
     ///
     /// # Safety
-    /// As there; and so it was.
+    /// As there.
     unsafe fn ripen_all(&self, record: &Record<X>);
 }
 
@@ -254,8 +252,13 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
 
     /// Takes any record for a while that serves for `work`.
     fn lease_for<R>(&self, mut work: impl FnMut(&Record<X>) -> Option<R>) -> (&Record<X>, R) {
-        let identity = thread::identity();
+        let (number, identity) = (thread::number(), thread::identity());
         for index in 0.. {
+            // Not the one with its own number, even if it can be had by now: its own it would be
+            // then, and be given up when the lease ends.
+            if index == number {
+                continue;
+            }
             let record = self.at(index).record().expect("it is there");
             if !record.take(identity, &self.opening) {
                 continue;
@@ -338,8 +341,29 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         unsafe {
             let portion = record.portion(budget);
             record.is_tidy();
+            if record.with_bag(|_| ()).is_some() {
+                return Self::ripen_and_free(scheme, record, portion);
+            }
+            // Another thread is looking into the bag, and may have fallen asleep over it. What this
+            // one retires goes elsewhere meanwhile, and so must be seen to there.
+            let (other, ()) = self.lease_for(|other| other.with_bag(|_| ()));
+            let freed = Self::ripen_and_free(scheme, other, portion);
+            Self::end_lease(other);
+            freed
+        }
+    }
+
+    /// # Safety
+    /// The calling thread owns the record.
+    unsafe fn ripen_and_free(
+        scheme: &impl Ripens<X>,
+        record: &Record<X>,
+        portion: Portion,
+    ) -> usize {
+        // SAFETY: the caller's.
+        unsafe {
             let adopted = scheme.ripen(record);
-            record.free_ripe(portion + adopted)
+            record.free_ripe(portion.and_objects(adopted))
         }
     }
 
@@ -401,25 +425,24 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         let mut retired = Some(retired);
         let push = |other: &Record<X>| {
             // SAFETY: leased for this.
-            match unsafe { Self::push(scheme, other, retired.take().expect("not pushed yet")) } {
-                Ok(()) => Some(()),
+            let pushed = unsafe { Self::push(scheme, other, retired.take().expect("not pushed")) };
+            match pushed {
                 Err(Refused::Claimed(back)) => {
                     retired = Some(back);
-                    None
+                    return None;
                 }
-                Err(Refused::NoMemory(back)) => {
-                    retired = Some(back);
-                    Some(())
-                }
+                Err(Refused::NoMemory(back)) => retired = Some(back),
+                Ok(()) => {}
             }
+            Some(())
         };
         let (other, ()) = self.lease_for(push);
-        // SAFETY: leased above.
-        unsafe { Self::end_lease(other) };
-        if retired.is_some() {
-            // There is no memory even to remember it by. To lose it, and to say so, is the least
-            // that can happen.
-            add_alone(&record.leaked, 1);
+        // SAFETY: leased above; the caller's.
+        unsafe {
+            Self::end_lease(other);
+            if let Some(retired) = retired {
+                self.retire_in_need(scheme, record, retired);
+            }
         }
     }
 
@@ -428,20 +451,37 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     /// # Safety
     /// The calling thread owns the record.
     #[cold]
+    #[inline(never)]
     unsafe fn retire_in_need(&self, scheme: &impl Ripens<X>, record: &Record<X>, retired: Retired) {
         record.reserve_is_missing.set(true);
-        // SAFETY: the caller's. A heavy barrier was issued, and all that is in the bag was unlinked
-        // before; what needs no drop is freed without running user code.
+        // SAFETY: the caller's. What needs no drop is freed without running user code.
         unsafe {
-            if self.heavy(record, true).is_some() {
-                scheme.ripen_all(record);
-                record.free_plain(usize::MAX);
-            }
-            if let Err(Refused::Claimed(retired) | Refused::NoMemory(retired)) =
+            scheme.ripen_all(record);
+            record.free_plain(Portion::ALL);
+            let Err(Refused::Claimed(retired) | Refused::NoMemory(retired)) =
                 Self::push(scheme, record, retired)
-            {
-                self.retire_elsewhere(scheme, record, retired);
+            else {
+                return;
+            };
+            // Others may have a block to spare, now that they are gone. There is no memory for one
+            // record more.
+            let mut retired = Some(retired);
+            for other in self.iter() {
+                if !other.take(thread::identity(), &self.opening) {
+                    continue;
+                }
+                if let Err(Refused::Claimed(back) | Refused::NoMemory(back)) =
+                    Self::push(scheme, other, retired.take().expect("not pushed yet"))
+                {
+                    retired = Some(back);
+                }
+                other.give_up();
+                if retired.is_none() {
+                    return;
+                }
             }
+            // To lose it, and to say so, is the least that can happen.
+            add_alone(&record.leaked, 1);
         }
     }
 
@@ -451,18 +491,30 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     /// # Safety
     /// The calling thread owns the record.
     pub(crate) unsafe fn adopt(&self, scheme: &impl Ripens<X>, record: &Record<X>) -> usize {
-        let identity = thread::identity();
-        for other in self.iter().filter(|other| other.is_left_with_objects()) {
-            if other.take(identity, &self.opening) {
-                // SAFETY: just taken; the caller's.
-                unsafe {
-                    let moved = other.with_bag(|from| Self::move_to(scheme, record, from));
-                    other.give_up();
-                    return moved.unwrap_or(0);
-                }
-            }
+        // SAFETY: the caller's.
+        let adopted = self.iter().map(|other| unsafe { self.adopt_from(scheme, record, other) });
+        { adopted }.find(|objects| *objects > 0).unwrap_or(0)
+    }
+
+    /// As [`adopt`](Self::adopt), from this record, if its thread has exited.
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn adopt_from(
+        &self,
+        scheme: &impl Ripens<X>,
+        record: &Record<X>,
+        other: &Record<X>,
+    ) -> usize {
+        if !other.is_left_with_objects() || !other.take(thread::identity(), &self.opening) {
+            return 0;
         }
-        0
+        // SAFETY: just taken; the caller's.
+        unsafe {
+            let moved = other.with_bag(|from| Self::move_to(scheme, record, from));
+            other.give_up();
+            moved.unwrap_or(0)
+        }
     }
 
     /// # Safety
@@ -475,16 +527,19 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     }
 
     /// Moves what is in the bags of all threads, as far as they are not at work on them, to the bag
-    /// of `record`, and issues a heavy barrier, which comes after the unlinking of all that is in it
-    /// then: what a thread has put into its bag, it has unlinked before the light barrier with which
-    /// it went to its bag, and if that one were after the heavy barrier, it would have found its bag
-    /// claimed. False if there was no barrier.
+    /// of `record`.
+    ///
+    /// The heavy barrier here is for the owners of the bags alone, and is of no use against readers:
+    /// light barriers are ordered with a heavy one, each pair by itself, and not with one another
+    /// through it (see `barrier`). What was gathered needs a barrier of its own.
     ///
     /// # Safety
     /// The calling thread owns the record.
-    unsafe fn gather(&self, scheme: &impl Ripens<X>, record: &Record<X>) -> bool {
-        // SAFETY: the caller's.
-        while unsafe { self.adopt(scheme, record) } > 0 {}
+    unsafe fn gather(&self, scheme: &impl Ripens<X>, record: &Record<X>) {
+        for other in self.iter() {
+            // SAFETY: the caller's.
+            unsafe { self.adopt_from(scheme, record, other) };
+        }
         let identity = thread::identity();
         for other in self.iter().filter(|other| other.is_owned() && !other.is_collecting()) {
             other.bag.claim(identity);
@@ -502,7 +557,6 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
                 }
             }
         }
-        issued
     }
 
     /// See [`Scheme::collect`](crate::Scheme::collect).
@@ -510,14 +564,12 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         let round = |record: &Record<X>| {
             // SAFETY: the record is ours.
             unsafe {
-                let gathered = self.gather(scheme, record);
+                self.gather(scheme, record);
                 record.with_bag(|bag| bag.seal(|| scheme.stamp()));
-                if gathered {
-                    // At once: if two collect at the same time, what the one has gathered is what
-                    // the other gathers next.
-                    scheme.ripen_all(record);
-                }
-                record.free_ripe(usize::MAX);
+                scheme.ripen_all(record);
+                // So many, and not what their drops retire and ripen meanwhile: each round ends.
+                let ripe = record.with_bag(|bag| bag.ripe()).unwrap_or(0);
+                record.free_ripe(Portion::of_objects(ripe));
                 record.with_bag(Bag::shrink);
             }
         };
@@ -548,19 +600,14 @@ impl<X> Records<X> {
     pub(crate) unsafe fn after_fork_in_child(&self, clear: impl Fn(&X)) {
         let identity = thread::identity();
         for record in self.iter() {
+            // SAFETY: the caller's: who was at work on it does not exist here.
+            unsafe { record.bag.reset(Bag::new()) };
             if record.owner.load(Ordering::Relaxed) == identity {
                 continue;
             }
             clear(&record.extra);
             // SAFETY: the caller's: its thread does not exist here.
-            unsafe {
-                record.bag.reset(Bag::new());
-                // It may have been in the middle of something.
-                record.recycler.get().write(Recycler::new(self.settings.recycle));
-                let full = record.word.load(Ordering::Relaxed) & FULL;
-                record.word.store(full, Ordering::Release);
-                record.give_up();
-            }
+            unsafe { record.after_fork_in_child(&self.settings) };
         }
         self.barriers().after_fork_in_child();
     }
