@@ -300,11 +300,8 @@ unsafe impl Scheme for Epoch {
         let record = section.record();
         // SAFETY: the caller's.
         unsafe {
-            if record.close() {
-                return;
-            }
-            if let Some(ended) = record.close_again() {
-                domain.records.end(domain, record, ended);
+            if !record.close() {
+                domain.records.end(domain, record);
             }
         }
     }

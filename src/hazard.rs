@@ -571,11 +571,8 @@ unsafe impl Scheme for Hazard {
         record.extra.end_lease(block);
         // SAFETY: the caller's.
         unsafe {
-            if record.close() {
-                return;
-            }
-            if let Some(ended) = record.close_again() {
-                domain.records.end(domain, record, ended);
+            if !record.close() {
+                domain.records.end(domain, record);
             }
         }
     }

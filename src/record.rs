@@ -150,13 +150,15 @@ unsafe impl<X: Send> Send for Record<X> {}
 
 impl<X: Default> Record<X> {
     pub(crate) fn new(settings: &Settings, word: usize) -> Self {
+        let mut bag = Bag::new();
+        let reserve_is_there = bag.keep_reserve();
         Self {
             word: AtomicUsize::new(word),
             owner: AtomicUsize::new(NOBODY),
-            bag: Biased::new(Bag::new()),
+            bag: Biased::new(bag),
             tidied_at: Cell::new((0, 0)),
             mark: Cell::new(Load::default()),
-            reserve_is_missing: Cell::new(false),
+            reserve_is_missing: Cell::new(!reserve_is_there),
             left: Hint::new(0),
             collecting: Hint::new(0),
             recycler: UnsafeCell::new(Recycler::new(settings.recycle)),
@@ -249,14 +251,16 @@ impl<X> Record<X> {
     }
 
     /// Opens a section within another one, or in a record that needs more care.
-    #[inline]
+    #[inline(always)]
     fn open_again(&self, word: usize, opening: &AtomicUsize) -> Opened {
-        match word & OPEN {
-            0 => return self.open_with_full_fence(word, opening),
-            // I5.
-            OPEN => {}
+        let open = word & OPEN;
+        if open == 0 {
+            return self.open_with_full_fence(word, opening);
+        }
+        // I5.
+        if open < OPEN {
             // Release: I4.
-            _ => self.word.store(word + 1, Ordering::Release),
+            self.word.store(word + 1, Ordering::Release);
         }
         Opened { is_outermost: false, word }
     }
@@ -271,43 +275,38 @@ impl<X> Record<X> {
         Opened { is_outermost: true, word }
     }
 
-    /// Ends a section; true if that was all. If not, [`close_again`](Self::close_again) is next.
+    /// Ends a section; true if that was all. If not, [`close_last`](Self::close_last) is next.
     ///
     /// # Safety
     /// The calling thread is the owner, and has opened a section for this.
     #[inline(always)]
     pub(crate) unsafe fn close(&self) -> bool {
         // Relaxed: the thread's own.
-        let ordinary = self.word.load(Ordering::Relaxed) & LOW == 1;
-        if ordinary {
+        let word = self.word.load(Ordering::Relaxed);
+        if word & LOW == 1 {
             // Release: I4.
             self.word.store(0, Ordering::Release);
+            return true;
         }
-        ordinary
+        let open = word & OPEN;
+        // I5.
+        if 1 < open && open < OPEN {
+            // Release: I4.
+            self.word.store(word - 1, Ordering::Release);
+        }
+        open != 1
     }
 
-    /// Ends a section that is within another one, or after which there is something to do. `None`
-    /// if other sections are still open.
+    /// Ends the last section that is open, after which there is something to do.
     ///
     /// # Safety
     /// As [`close`](Self::close), which returned false.
-    #[inline]
-    pub(crate) unsafe fn close_again(&self) -> Option<Ended> {
+    #[cold]
+    pub(crate) unsafe fn close_last(&self) -> Ended {
         let word = self.word.load(Ordering::Relaxed);
-        match word & OPEN {
-            1 => {
-                // Release: I4. I6: the flag stays.
-                self.word.store(word & FULL, Ordering::Release);
-                Some(Ended { tidy: word & TIDY != 0, leased: word & LEASED != 0 })
-            }
-            // I5.
-            OPEN => None,
-            _ => {
-                // Release: I4.
-                self.word.store(word - 1, Ordering::Release);
-                None
-            }
-        }
+        // Release: I4. I6: the flag stays.
+        self.word.store(word & FULL, Ordering::Release);
+        Ended { tidy: word & TIDY != 0, leased: word & LEASED != 0 }
     }
 
     /// Whether this thread's barriers must be full fences.

@@ -17,7 +17,7 @@ use crate::barrier::{self, Barrier, Barriers, Issued};
 use crate::builder::Settings;
 use crate::counts::{Counts, add_alone};
 use crate::guard::RECLAIM_BUDGET;
-use crate::record::{DOMAIN_GONE, Ended, FULL, LEASED, OPEN, Portion, Record, Seen};
+use crate::record::{DOMAIN_GONE, FULL, LEASED, OPEN, Portion, Record, Seen};
 use crate::retired::Retired;
 use crate::rounds::Rounds;
 use crate::scheme::Stats;
@@ -296,14 +296,15 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         result
     }
 
-    /// Does what is left to do at the end of a section.
+    /// Ends the last section that is open, and does what is left to do.
     ///
     /// # Safety
-    /// The calling thread owns the record, and its last section has `ended`.
+    /// As [`Record::close`], which returned false.
     #[cold]
-    pub(crate) unsafe fn end(&self, scheme: &impl Ripens<X>, record: &Record<X>, ended: Ended) {
+    pub(crate) unsafe fn end(&self, scheme: &impl Ripens<X>, record: &Record<X>) {
         // SAFETY: the caller's.
         unsafe {
+            let ended = record.close_last();
             if ended.tidy {
                 self.reclaim(scheme, record, RECLAIM_BUDGET);
             }
