@@ -623,6 +623,9 @@ unsafe impl Scheme for Hazard {
                 block.clear(ALL_FREE);
                 block.leased.set(false);
             }
+            // Its owner may have been in the middle of growing it. SAFETY: that thread does not exist,
+            // and no other one touches it; the old one is not dropped.
+            unsafe { slots.snapshot.get().write(Vec::new()) };
         };
         // SAFETY: the caller's.
         unsafe { domain.records.after_fork_in_child(clear) }

@@ -544,6 +544,11 @@ impl<X> Record<X> {
         self.collecting.load(counter::Relaxed) != 0
     }
 
+    /// The owner does not exist any more.
+    pub(crate) fn nobody_collects(&self) {
+        self.collecting.store(0, counter::Relaxed);
+    }
+
     fn word_is_idle(&self) -> bool {
         self.word.load(Ordering::Relaxed) & OPEN == 0
     }

@@ -550,9 +550,12 @@ impl<X> Records<X> {
         let identity = thread::identity();
         for record in self.iter() {
             if record.owner.load(Ordering::Relaxed) == identity {
+                // One of them may have had it claimed. SAFETY: the caller's.
+                unsafe { record.bag.reset(Bag::new()) };
                 continue;
             }
             clear(&record.extra);
+            record.nobody_collects();
             // SAFETY: the caller's: its thread does not exist here.
             unsafe {
                 record.bag.reset(Bag::new());
