@@ -278,11 +278,11 @@ fn refused_in_mid_life(test: &str, errno: i32) {
         let mut refused = false;
         thread::scope(|scope| {
             let signals = &signals;
-            for house in houses {
-                for thread in 0..=WORKERS {
-                    scope.spawn(move || house.live(thread, signals));
-                }
-            }
+            let lives =
+                houses.iter().flat_map(|house| (0..=WORKERS).map(move |thread| (house, thread)));
+            let running: Vec<_> = lives
+                .map(|(house, thread)| scope.spawn(move || house.live(thread, signals)))
+                .collect();
             signals.meeting.wait();
             houses.iter().for_each(|house| house.pin());
             await_visits(&houses, 500);
@@ -303,6 +303,8 @@ fn refused_in_mid_life(test: &str, errno: i32) {
             });
             // No panic before: the threads would wait for ever.
             signals.meeting.wait();
+            // A scope does not wait for their thread-locals.
+            running.into_iter().for_each(|thread| thread.join().expect("it is well"));
             assert_eq!(pending, [0; 4]);
         });
         one.settle();
