@@ -456,10 +456,14 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         for other in self.iter().filter(|other| other.is_left_with_objects()) {
             if other.take(identity, &self.opening) {
                 // SAFETY: just taken; the caller's.
-                unsafe {
+                let moved = unsafe {
                     let moved = other.with_bag(|from| Self::move_to(scheme, record, from));
                     other.give_up();
-                    return moved.unwrap_or(0);
+                    moved
+                };
+                // That there is something in it was only a guess.
+                if let Some(objects @ 1..) = moved {
+                    return objects;
                 }
             }
         }
