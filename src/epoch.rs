@@ -169,10 +169,7 @@ impl State {
         // Acquire: 2. of the module's head.
         let now = self.records.opening.load(Ordering::Acquire);
         let ripen = |bag: &mut Bag| {
-            if bag.ripen(|stamp| Self::is_ripe(now, stamp)) {
-                // SAFETY: the caller's.
-                unsafe { record.settle(bag) };
-            }
+            bag.ripen(|stamp| Self::is_ripe(now, stamp));
             // SAFETY: the caller's.
             unsafe { record.due(bag, self.records.batch()) }
         };

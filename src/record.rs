@@ -486,6 +486,8 @@ impl<X> Record<X> {
     /// # Safety
     /// The calling thread is the owner.
     pub(crate) unsafe fn due(&self, bag: &Bag, batch: usize) -> Due {
+        // SAFETY: the caller's.
+        unsafe { self.settle(bag) };
         let (now, mark) = (Load::of(bag), self.mark.get());
         let objects = now.objects.saturating_sub(mark.objects);
         let bytes = now.bytes.saturating_sub(mark.bytes);
@@ -498,11 +500,11 @@ impl<X> Record<X> {
         }
     }
 
-    /// Says that there is less in the bag now, of its own accord.
+    /// Says that there may be less in the bag now: of its own accord, or as others have taken it.
     ///
     /// # Safety
     /// The calling thread is the owner.
-    pub(crate) unsafe fn settle(&self, bag: &Bag) {
+    unsafe fn settle(&self, bag: &Bag) {
         let (now, mark) = (Load::of(bag), self.mark.get());
         self.mark
             .set(Load { objects: now.objects.min(mark.objects), bytes: now.bytes.min(mark.bytes) });
