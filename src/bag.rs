@@ -451,14 +451,12 @@ impl fmt::Debug for Bag {
 
 #[cfg(all(test, not(any(loom, crossbeam_loom))))]
 mod tests {
-    use core::num::NonZero;
-
     use super::*;
     use crate::retired::Vtable;
 
     /// An object whose memory nobody looks at.
     fn object(number: usize) -> Retired {
-        let value = NonNull::without_provenance(NonZero::new(8 * (number + 1)).unwrap());
+        let value = NonNull::new(ptr::without_provenance_mut(8 * (number + 1))).unwrap();
         // SAFETY: it is never reclaimed.
         unsafe { Retired::new(value, Vtable::of::<(), [u64; 2]>()) }
     }
