@@ -252,7 +252,7 @@ fn the_forking_threads_own_guards_stay() {
 /// thread that forks, which they look into.
 #[test]
 fn busy_threads_are_forgotten() {
-    const CHILDREN: usize = if cfg!(debug_assertions) { 16 } else { 60 };
+    const CHILDREN: usize = if cfg!(debug_assertions) { 8 } else { 40 };
 
     fn with<R: Reclaimer>(domain: R) {
         let house = House::new(&domain);
