@@ -277,6 +277,9 @@ pub(crate) const MIN_BATCH: usize = if MODEL { 1 } else { 256 };
 pub(crate) const MAX_BATCH: usize = if MODEL { 1 } else { 4096 };
 
 #[cfg(all(test, not(any(loom, crossbeam_loom))))]
+mod litmus;
+
+#[cfg(all(test, not(any(loom, crossbeam_loom))))]
 mod tests {
     use super::*;
 

@@ -21,7 +21,10 @@
 //!   `busy` down. An owner that gives up takes its flag down with Release as well, so that the chain
 //!   is not broken.)
 
+use core::sync::atomic::compiler_fence;
+
 use crate::barrier;
+use crate::sync::counter::{self, AtomicUsize as Flag};
 use crate::sync::{AtomicBool, AtomicUsize, Ordering, UnsafeCell, fence};
 
 /// In `claimant`.
@@ -33,6 +36,8 @@ pub(crate) struct Biased<T> {
     busy: AtomicBool,
     /// The claimant's identity, or 0.
     claimant: AtomicUsize,
+    /// Whether the claimant is at work, 0 or 1: of interest to a child of `fork` only.
+    claimant_works: Flag,
     inside: UnsafeCell<T>,
 }
 
@@ -44,6 +49,7 @@ impl<T> Biased<T> {
         Self {
             busy: AtomicBool::new(false),
             claimant: AtomicUsize::new(NOBODY),
+            claimant_works: Flag::new(0),
             inside: UnsafeCell::new(inside),
         }
     }
@@ -99,8 +105,17 @@ impl<T> Biased<T> {
     pub(crate) unsafe fn with_claimed<R>(&self, work: impl FnOnce(&mut T) -> R) -> Option<R> {
         // Acquire: I2.
         let free = !self.busy.load(Ordering::Acquire);
-        // SAFETY: I1, I2.
-        let result = free.then(|| self.inside.with_mut(|inside| work(unsafe { &mut *inside })));
+        let result = free.then(|| {
+            self.claimant_works.store(1, counter::Relaxed);
+            // A child of `fork` sees what its parent's threads have done, in their order: that of the
+            // machine's code.
+            compiler_fence(Ordering::SeqCst);
+            // SAFETY: I1, I2.
+            let result = self.inside.with_mut(|inside| work(unsafe { &mut *inside }));
+            compiler_fence(Ordering::SeqCst);
+            self.claimant_works.store(0, counter::Relaxed);
+            result
+        });
         // Release: I2.
         self.claimant.store(NOBODY, Ordering::Release);
         result
@@ -115,16 +130,17 @@ impl<T> Biased<T> {
         self.claimant.store(NOBODY, Ordering::Release);
     }
 
-    /// Replaces it by a fresh one, of which nobody knows; what was inside is forgotten if its owner
-    /// was in the middle of work on it.
+    /// Forgets owners and claimants that do not exist any more. What is inside is forgotten, too, and
+    /// replaced by `fresh`, if one of them was in the middle of work on it.
     ///
     /// # Safety
     /// No other thread uses it, now or later.
     pub(crate) unsafe fn reset(&self, fresh: T) {
-        if self.busy.load(Ordering::Relaxed) || self.claimant.load(Ordering::Relaxed) != NOBODY {
+        if self.busy.load(Ordering::Relaxed) || self.claimant_works.load(counter::Relaxed) != 0 {
             // SAFETY: the caller's.
             self.inside.with_mut(|inside| core::mem::forget(unsafe { inside.replace(fresh) }));
         }
+        self.claimant_works.store(0, counter::Relaxed);
         self.busy.store(false, Ordering::Release);
         self.claimant.store(NOBODY, Ordering::Release);
     }

@@ -430,6 +430,9 @@ impl State {
     /// The calling thread owns the record, and comes after the barriers below that number.
     unsafe fn scan(&self, record: &Record<Slots>, finished: u64) {
         if !self.records.iter().all(|other| self.records.is_reliable(other, other.seen())) {
+            // Not again before there is as much more: a thread that has not heard of the refusal may
+            // be idle for long. SAFETY: the caller's.
+            unsafe { record.with_bag(|bag| record.mark(bag)) };
             return;
         }
         // SAFETY: the owner's; no user code runs meanwhile, and nothing here comes back here.
@@ -677,6 +680,9 @@ unsafe impl Scheme for Hazard {
                 block.clear(ALL_FREE);
                 slots.end_lease(block);
             }
+            // Its owner may have been in the middle of growing it. SAFETY: that thread does not exist,
+            // and no other one touches it; the old one is not dropped.
+            unsafe { slots.snapshot.get().write(Vec::new()) };
         };
         // SAFETY: the caller's.
         unsafe { domain.records.after_fork_in_child(clear) }

@@ -49,7 +49,8 @@
 //!   anything. A section that is opened by copying `opening` may not have a fence yet; but who sees
 //!   its word, sees the section; and from its end on the idle word is `FULL`, not 0, so that all later
 //!   sections are opened with a fence. So one round of sections later all is as if it had been so from
-//!   the start; a thread that stays idle all the time keeps memory until it opens a section, or exits.
+//!   the start; a thread that stays idle all the time keeps memory until it opens a section, collects,
+//!   or exits.
 
 use core::cell::{Cell, UnsafeCell};
 use core::fmt;
@@ -313,6 +314,15 @@ impl<X> Record<X> {
     #[inline]
     fn needs_full_fences(&self) -> bool {
         self.word.load(Ordering::Relaxed) & FULL != 0
+    }
+
+    /// The owner has learnt that the platform refuses heavy barriers. If it has a section open, that
+    /// one's end will do (I6); if not, there may be none for long.
+    #[inline]
+    pub(crate) fn adapt(&self) {
+        if self.word_is_idle() {
+            self.flag(FULL);
+        }
     }
 
     /// Sets a flag in the word of a section of the owner's.

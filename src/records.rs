@@ -133,8 +133,8 @@ impl<X> Records<X> {
         (record.owner.load(Ordering::Relaxed) == thread::identity()).then_some(record)
     }
 
-    /// A heavy barrier, if nobody else is at it or it is `urgent`; counted for `record`'s owner. What
-    /// was stamped with a ticket below the result was unlinked before it.
+    /// A heavy barrier, if nobody else is at it or it is `urgent`; counted for `record`'s owner, which
+    /// is the calling thread. What was stamped with a ticket below the result was unlinked before it.
     pub(crate) fn heavy(&self, record: &Record<X>, urgent: bool) -> Option<u64> {
         if self.opening.load(Ordering::Relaxed) & FULL == 0 {
             match self.barriers().issue(urgent) {
@@ -149,6 +149,7 @@ impl<X> Records<X> {
                 }
             }
         }
+        record.adapt();
         add_alone(&record.heavy_barriers, 1);
         // PAIRS: the full fences of readers.
         fence(Ordering::SeqCst);

@@ -1,0 +1,291 @@
+//! The bound that `Hazard` documents, computed from the numbers of each case, and asserted while
+//! threads sleep in the worst places; and that `Epoch` keeps up where nobody stalls.
+//!
+//! What waits is counted by the objects themselves, in one place each, so that its peak is exact:
+//! sums over threads that are at work are not (see `Stats`).
+
+mod common;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Barrier as Meeting};
+use std::thread;
+
+use common::{Domain, Epoch, Reclaimer, Scheme, epoch, hazard};
+use sexton::{Atomic, Guard, Ptr, hazard::SLOTS};
+
+/// Fewer where everything takes longer.
+const fn sized(many: usize, debug: usize, few: usize) -> usize {
+    if cfg!(miri) {
+        few
+    } else if cfg!(debug_assertions) {
+        debug
+    } else {
+        many
+    }
+}
+
+/// Objects that were retired and have not been freed.
+#[derive(Default)]
+struct Waiting {
+    now: AtomicU64,
+    peak: AtomicU64,
+}
+
+/// An object of so many bytes; it waits from [`retire`] on.
+struct Object<const BYTES: usize> {
+    _content: [u8; BYTES],
+    waiting: Arc<Waiting>,
+}
+
+impl<const BYTES: usize> Object<BYTES> {
+    fn new(waiting: &Arc<Waiting>) -> Self {
+        Self { _content: [0; BYTES], waiting: Arc::clone(waiting) }
+    }
+}
+
+impl<const BYTES: usize> Drop for Object<BYTES> {
+    fn drop(&mut self) {
+        self.waiting.now.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Retires an object that is linked nowhere any more.
+///
+/// # Safety
+/// As [`Guard::retire`].
+unsafe fn retire<const BYTES: usize, S: Scheme>(
+    guard: &Guard<'_, S>,
+    node: Ptr<Object<BYTES>>,
+    waiting: &Waiting,
+) {
+    // Before: so what is counted is never less than what there is, and more by one a thread.
+    let now = waiting.now.fetch_add(1, Ordering::Relaxed) + 1;
+    waiting.peak.fetch_max(now, Ordering::Relaxed);
+    // SAFETY: the caller's.
+    unsafe { guard.retire(node) };
+}
+
+fn retire_new<const BYTES: usize, S: Scheme>(guard: &Guard<'_, S>, waiting: &Arc<Waiting>) {
+    let node = guard.owned(Object::<BYTES>::new(waiting)).into_ptr();
+    // SAFETY: made in this guard's domain, known to nobody else.
+    unsafe { retire(guard, node, waiting) };
+}
+
+/// One run.
+struct Case {
+    max_batch: usize,
+    /// Threads that retire all the time.
+    writers: usize,
+    /// Threads that sleep with protected pointers.
+    stalled: usize,
+    /// Guards within one another that each of these has, and shields in each.
+    guards: usize,
+    shields: usize,
+    /// Objects that each thread retires.
+    retired: usize,
+    /// And under how many guards.
+    per_guard: usize,
+}
+
+impl Case {
+    /// The documented bound on objects and bytes, for objects of this size.
+    fn bound(&self, records: u64, bytes_each: u64) -> (u64, u64) {
+        // The blocks of slots of a guard, and of guards within it.
+        let blocks = self.guards * self.shields.div_ceil(SLOTS);
+        let slots = records + (self.stalled * blocks) as u64;
+        let slots = slots * SLOTS as u64;
+        let batch = u64::max(self.max_batch as u64, 2 * slots);
+        let objects = records * (4 * batch + 2 * slots);
+        let bytes = records * (4 * (1 << 20) + (4 + 2 * slots) * bytes_each);
+        (objects, bytes.min(objects * bytes_each))
+    }
+
+    fn run<const BYTES: usize>(&self) {
+        let domain = hazard::Builder::new().max_batch(self.max_batch).build();
+        let waiting = Arc::new(Waiting::default());
+        let fresh = || domain.pin().owned(Object::<BYTES>::new(&waiting)).into_ptr();
+        let sources: Vec<Atomic<_>> = (0..16).map(|_| Atomic::new(fresh())).collect();
+        let stop = AtomicBool::new(false);
+        // The writers, the stalled ones, one that sleeps with garbage in its bag, and this one.
+        let meeting = Meeting::new(self.writers + self.stalled + 2);
+        let most_threads = AtomicU64::new(0);
+        let (mut most_pending, mut most_bytes) = (0, 0);
+        thread::scope(|scope| {
+            let writer = |seed: usize| {
+                let mut at = seed;
+                let mut left = self.retired;
+                while left > 0 {
+                    let guard = domain.pin();
+                    for _ in 0..self.per_guard.min(left) {
+                        left -= 1;
+                        // Some were linked, and may be protected.
+                        if left % 4 == 0 {
+                            at = (at * 5 + 3) % sources.len();
+                            let node = guard.owned(Object::<BYTES>::new(&waiting)).into_ptr();
+                            let old = sources[at].swap(node, Ordering::AcqRel);
+                            // SAFETY: unlinked just now, by us; made in this domain.
+                            unsafe { retire(&guard, old, &waiting) };
+                        } else {
+                            retire_new::<BYTES, _>(&guard, &waiting);
+                        }
+                        guard.reclaim(8);
+                    }
+                }
+            };
+            let meeting = &meeting;
+            let mut threads: Vec<thread::ScopedJoinHandle<'_, ()>> = Vec::new();
+            for seed in 0..self.writers {
+                threads.push(scope.spawn(move || {
+                    meeting.wait();
+                    writer(seed);
+                    // Idle, with what is in its bag.
+                    meeting.wait();
+                }));
+            }
+            for _ in 0..self.stalled {
+                threads.push(scope.spawn(|| {
+                    let guards: Vec<_> = (0..self.guards).map(|_| domain.pin()).collect();
+                    let mut shields = Vec::new();
+                    for (at, guard) in
+                        guards.iter().flat_map(|guard| vec![guard; self.shields]).enumerate()
+                    {
+                        let mut shield = guard.shield();
+                        shield.protect(&sources[at % sources.len()]);
+                        shields.push(shield);
+                    }
+                    meeting.wait();
+                    meeting.wait();
+                }));
+            }
+            threads.push(scope.spawn(|| {
+                for _ in 0..self.max_batch.min(500) {
+                    retire_new::<BYTES, _>(&domain.pin(), &waiting);
+                }
+                meeting.wait();
+                // Asleep.
+                meeting.wait();
+            }));
+            let sampler = scope.spawn(|| {
+                let mut most = (0, 0);
+                while !stop.load(Ordering::Relaxed) {
+                    let (before, stats, after) = (domain.stats(), domain.stats(), domain.stats());
+                    most_threads.fetch_max(stats.threads, Ordering::Relaxed);
+                    // What was retired while the figures were summed up.
+                    let slack = after.retired - before.retired;
+                    most.0 = most.0.max(stats.pending.saturating_sub(slack));
+                    let slack = slack * (BYTES as u64 + 64);
+                    most.1 = most.1.max(stats.pending_bytes.saturating_sub(slack));
+                    thread::yield_now();
+                }
+                most
+            });
+            meeting.wait();
+            meeting.wait();
+            threads.into_iter().for_each(|thread| thread.join().expect("it is well"));
+            stop.store(true, Ordering::Relaxed);
+            (most_pending, most_bytes) = sampler.join().expect("it is well");
+        });
+        // This thread, too, has had a guard; and there may be one record more (a lease).
+        let records = most_threads.into_inner() + 1;
+        assert!(records >= (self.writers + self.stalled + 2) as u64);
+        let each = (size_of::<Object<BYTES>>() + 16) as u64;
+        let (objects, bytes) = self.bound(records, each);
+        let peak = waiting.peak.load(Ordering::Relaxed);
+        println!(
+            "{records} records: {peak} objects (by stats {most_pending}) of {objects}, \
+             {most_bytes} bytes of {bytes}"
+        );
+        assert!(peak <= objects + self.writers as u64, "{peak} objects were pending");
+        assert!(most_pending <= objects, "{most_pending} objects were pending");
+        // Of objects and bytes that of which there are fewer is what counts.
+        assert!(most_bytes <= bytes, "{most_bytes} bytes were pending");
+        assert!(peak * each <= bytes + self.writers as u64 * each, "{peak} large objects");
+        domain.collect();
+        assert_eq!((domain.stats().pending, domain.stats().pending_bytes), (0, 0));
+        assert_eq!(waiting.now.load(Ordering::Relaxed), 0);
+        for source in &sources {
+            let guard = domain.pin();
+            let node = source.swap(Ptr::null(), Ordering::AcqRel);
+            // SAFETY: unlinked just now, by us; made in this domain.
+            unsafe { retire(&guard, node, &waiting) };
+        }
+        drop(domain);
+        assert_eq!(waiting.now.load(Ordering::Relaxed), 0);
+    }
+}
+
+const USUAL: Case = Case {
+    max_batch: 4096,
+    writers: 6,
+    stalled: 3,
+    guards: 1,
+    shields: 4,
+    retired: sized(200_000, 30_000, 60),
+    per_guard: 1,
+};
+
+#[test]
+fn hazard_with_the_usual_batch() {
+    USUAL.run::<8>();
+}
+
+#[test]
+fn hazard_with_batches_of_64() {
+    Case { max_batch: 64, ..USUAL }.run::<8>();
+}
+
+#[test]
+fn hazard_with_batches_of_one() {
+    Case { max_batch: 1, retired: USUAL.retired / 4, ..USUAL }.run::<8>();
+}
+
+#[test]
+fn hazard_with_many_objects_to_a_guard() {
+    Case { max_batch: 64, per_guard: 1000, ..USUAL }.run::<8>();
+}
+
+#[test]
+fn hazard_with_guards_within_guards() {
+    Case { max_batch: 16, guards: 5, shields: 11, ..USUAL }.run::<8>();
+}
+
+#[test]
+fn hazard_with_large_objects() {
+    let retired = sized(20_000, 2_000, 20);
+    Case { retired, ..USUAL }.run::<{ 64 << 10 }>();
+}
+
+#[test]
+fn hazard_with_large_objects_under_one_guard() {
+    let retired = sized(20_000, 2_000, 20);
+    Case { retired, per_guard: 100, guards: 2, ..USUAL }.run::<{ 64 << 10 }>();
+}
+
+/// Though there is no bound if somebody stalls.
+fn keeps_up(domain: &Domain<Epoch>, per_guard: usize) {
+    const RETIRED: usize = sized(2_000_000, 200_000, 600);
+    let waiting = Arc::new(Waiting::default());
+    for _ in 0..RETIRED / per_guard {
+        let guard = domain.pin();
+        (0..per_guard).for_each(|_| retire_new::<8, _>(&guard, &waiting));
+    }
+    let pending = domain.stats().pending;
+    let peak = waiting.peak.load(Ordering::Relaxed);
+    println!("{per_guard} to a guard: {pending} pending, {peak} at most: {:?}", domain.stats());
+    assert!(pending < 10_000, "{pending} are pending at the end");
+    assert!(peak < 40_000, "{peak} were pending");
+    domain.collect();
+    assert_eq!(domain.stats().pending, 0);
+    assert_eq!(waiting.now.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn epoch_keeps_up_with_many_objects_to_a_guard() {
+    keeps_up(&Domain::<Epoch>::new(), 64);
+    keeps_up(&epoch::Builder::new().max_batch(64).build(), 64);
+}
+
+#[test]
+fn epoch_keeps_up_with_one_object_to_a_guard() {
+    keeps_up(&Domain::<Epoch>::new(), 1);
+}
