@@ -307,7 +307,7 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         unsafe {
             let ended = record.close_last();
             if ended.tidy {
-                self.reclaim(scheme, record, RECLAIM_BUDGET);
+                self.reclaim_now(scheme, record, RECLAIM_BUDGET);
             }
             if ended.leased {
                 record.give_up();
