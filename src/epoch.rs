@@ -177,8 +177,9 @@ impl State {
         unsafe { record.with_bag(ripen) }.unwrap_or(Due::Not)
     }
 
-    /// Moves the domain's epoch on, unless a record is in the way; says whether it has moved.
-    fn advance(&self, record: &Record<()>, urgent: bool) -> bool {
+    /// Moves the domain's epoch on, unless a record is in the way; says whether it has moved. `None` if
+    /// another thread is issuing a barrier.
+    fn advance(&self, record: &Record<()>, urgent: bool) -> Option<bool> {
         // Acquire: 2. of the module's head: the chain of epochs.
         let now = self.records.opening.load(Ordering::Acquire);
         let passes = |other: &Record<()>| {
@@ -188,22 +189,22 @@ impl State {
         };
         // Without a barrier: only to spare one.
         if !self.records.iter().all(passes) {
-            return false;
+            return Some(false);
         }
         // The barrier begins after the epoch was read.
         let ticket = self.records.barriers().ticket();
         // PAIRS: the light barrier of a pin.
-        let Some(finished) = self.records.heavy(record, urgent) else { return false };
+        let Some(finished) = self.records.heavy(record, urgent) else { return None };
         if finished <= ticket || !self.records.iter().all(passes) {
-            return false;
+            return Some(false);
         }
         record.count_collection();
         // Release: passes on what was seen of the records. Should another thread have moved it
         // meanwhile, or have set a flag, so be it.
-        self.records
-            .opening
-            .compare_exchange(now, now.wrapping_add(EPOCH), Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
+        let next = now.wrapping_add(EPOCH);
+        let moved =
+            self.records.opening.compare_exchange(now, next, Ordering::AcqRel, Ordering::Relaxed);
+        Some(moved.is_ok())
     }
 
     /// The epoch in a word.
@@ -228,10 +229,14 @@ impl Ripens<()> for State {
                 return 0;
             }
             self.records.adopt(self, record);
-            // Whatever comes of it, the next attempt is after as many objects more: so a stalled
-            // reader does not make every retire look at all records.
-            record.with_bag(|bag| record.mark(bag));
-            if self.advance(record, due == Due::Urgently) {
+            let advanced = self.advance(record, due == Due::Urgently);
+            // Whatever came of it, the next attempt is after as many objects more: so a stalled
+            // reader does not make every retire look at all records. But another thread's barrier
+            // is not waited for any longer than that (I3 of `barrier`).
+            if advanced.is_some() {
+                record.with_bag(|bag| record.mark(bag));
+            }
+            if advanced == Some(true) {
                 self.ripen_old(record);
             }
             // What was adopted is not old enough yet.
