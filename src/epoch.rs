@@ -194,7 +194,7 @@ impl State {
         // The barrier begins after the epoch was read.
         let ticket = self.records.barriers().ticket();
         // PAIRS: the light barrier of a pin.
-        let Some(finished) = self.records.heavy(record, urgent) else { return None };
+        let finished = self.records.heavy(record, urgent)?;
         if finished <= ticket || !self.records.iter().all(passes) {
             return Some(false);
         }
