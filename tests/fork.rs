@@ -114,7 +114,6 @@ impl<R: Reclaimer> House<R> {
 /// What must work in any child.
 fn all_is_well<R: Reclaimer>(house: &House<R>) {
     let barriers = house.domain().stats().heavy_barriers;
-    let reclaimed = house.domain().stats().reclaimed;
     (0..2000).for_each(|round| house.visit(round));
     house.domain().collect();
     let threads: Vec<_> = (0..2)
@@ -132,9 +131,6 @@ fn all_is_well<R: Reclaimer>(house: &House<R>) {
     house.domain().collect();
     let stats = house.domain().stats();
     assert!(stats.heavy_barriers > barriers, "no barrier was issued");
-    if <R::Scheme as Scheme>::PROTECTION == Protection::Pointer {
-        assert!(stats.reclaimed > reclaimed, "nothing is freed");
-    }
     #[cfg(target_os = "linux")]
     {
         const PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
