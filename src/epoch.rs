@@ -66,6 +66,7 @@
 //!   few at a time.
 //! - M. Desnoyers et al., "User-level implementations of read-copy update", 2012: `membarrier`.
 
+use core::cell::Cell;
 use core::ptr;
 
 use crate::bag::Bag;
@@ -76,6 +77,10 @@ use crate::retired::{Retired, Vtable};
 use crate::scheme::{GlobalScheme, GuardScoped, Protection, Scheme, Stats};
 use crate::sync::{AtomicPtr, Ordering, fence};
 use crate::thread::{self, ProcessWide};
+
+/// A batch is never larger than this here, in objects: with those of [`DISTANCE`] epochs, and those
+/// that are retired and those that are freed meanwhile, so many batches wait as that, and 2.
+const MAX_BATCH: usize = 1536;
 
 /// How many epochs an object waits. See the [module](self): 2 is one too few.
 const DISTANCE: usize = 3;
@@ -90,7 +95,7 @@ const DISTANCE: usize = 3;
 /// allocations: of a record at a thread's first guard in a domain (which aborts when there is no
 /// memory), of 1 KiB now and then when retiring. Nothing waits for another thread, ever.
 ///
-/// **Memory**: each thread that retires leaves a few batches of objects pending, of 256 to 4096
+/// **Memory**: each thread that retires leaves a few batches of objects pending, of 256 to 1536
 /// objects or 1 MiB each, until others collect; and keeps up to 64 KiB of node blocks for its next
 /// nodes. [`Builder`] sets both.
 ///
@@ -104,22 +109,32 @@ const DISTANCE: usize = 3;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Epoch;
 
+/// What a thread's record has for this scheme.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Owner's: the domain's epoch when the owner last did something about what is in its bag.
+    advanced_to: Cell<usize>,
+}
+
+// SAFETY: the cell is touched by the record's owner only.
+unsafe impl Sync for Progress {}
+
 /// The state of a domain; public only because [`Scheme::Domain`] is.
 #[derive(Debug)]
 pub struct State {
-    records: Records<()>,
+    records: Records<Progress>,
 }
 
 /// What a guard carries: the thread's record; public only because [`Scheme::Section`] is.
 #[derive(Debug)]
 pub struct Section {
     /// The calling thread's, or leased by it; it lives as long as the domain.
-    record: *const Record<()>,
+    record: *const Record<Progress>,
 }
 
 impl Section {
     #[inline(always)]
-    fn record(&self) -> &Record<()> {
+    fn record(&self) -> &Record<Progress> {
         // SAFETY: made by `enter`, and used while its domain lives, by the contract of `Scheme`.
         unsafe { &*self.record }
     }
@@ -140,10 +155,10 @@ impl State {
 
     /// The calling thread's record, if it has one.
     #[inline(always)]
-    fn mine(&self) -> Option<&Record<()>> {
+    fn mine(&self) -> Option<&Record<Progress>> {
         match self.process_wide() {
             // SAFETY: what is kept at hand there is a record of this very domain, or null.
-            Some(domain) => unsafe { thread::at_hand(domain).cast::<Record<()>>().as_ref() },
+            Some(domain) => unsafe { thread::at_hand(domain).cast::<Record<Progress>>().as_ref() },
             None => self.records.mine(),
         }
     }
@@ -161,23 +176,23 @@ impl State {
     ///
     /// # Safety
     /// The calling thread owns the record.
-    unsafe fn ripen_old(&self, record: &Record<()>) -> Due {
+    unsafe fn ripen_old(&self, record: &Record<Progress>) -> Due {
         let ripen = |bag: &mut Bag| {
             // Acquire: 2. of the module's head. After the bag was had, so no stamp in it is newer.
             let now = self.records.opening.load(Ordering::Acquire);
             bag.ripen(|stamp| Self::is_ripe(now, stamp));
             // SAFETY: the caller's.
-            unsafe { record.due(bag, self.records.batch()) }
+            unsafe { record.due(bag, self.records.batch().min(MAX_BATCH)) }
         };
         // SAFETY: the caller's.
         unsafe { record.with_bag(ripen) }.unwrap_or(Due::Not)
     }
 
     /// Moves the domain's epoch on.
-    fn advance(&self, record: &Record<()>, urgent: bool) -> Advance {
+    fn advance(&self, record: &Record<Progress>, urgent: bool) -> Advance {
         // Acquire: 2. of the module's head: the chain of epochs.
         let now = self.records.opening.load(Ordering::Acquire);
-        let passes = |other: &Record<()>| {
+        let passes = |other: &Record<Progress>| {
             let seen = other.seen();
             seen.epoch().is_none_or(|epoch| epoch == State::epoch(now))
                 && self.records.is_reliable(other, seen)
@@ -225,7 +240,7 @@ enum Advance {
     Busy,
 }
 
-impl Ripens<()> for State {
+impl Ripens<Progress> for State {
     fn stamp(&self) -> u64 {
         // PAIRS: the light barrier of a pin, through the barriers of advances.
         fence(Ordering::SeqCst);
@@ -233,7 +248,7 @@ impl Ripens<()> for State {
         Self::epoch(self.records.opening.load(Ordering::Relaxed)) as u64
     }
 
-    unsafe fn ripen(&self, record: &Record<()>) -> usize {
+    unsafe fn ripen(&self, record: &Record<Progress>) -> usize {
         // SAFETY: the caller's.
         unsafe {
             let due = self.ripen_old(record);
@@ -241,6 +256,12 @@ impl Ripens<()> for State {
                 return 0;
             }
             self.records.adopt(self, record);
+            // Others' advances serve as well.
+            let epoch = Self::epoch(self.records.opening.load(Ordering::Relaxed));
+            if record.extra.advanced_to.replace(epoch) != epoch && due == Due::Now {
+                record.with_bag(|bag| record.mark(bag));
+                return 0;
+            }
             let advance = self.advance(record, due == Due::Urgently);
             if advance != Advance::Busy {
                 // Whatever has come of it, the next attempt is after as many objects more: so a
@@ -248,6 +269,7 @@ impl Ripens<()> for State {
                 record.with_bag(|bag| record.mark(bag));
             }
             if advance == Advance::Moved {
+                record.extra.advanced_to.set(epoch.wrapping_add(EPOCH));
                 self.ripen_old(record);
             }
             // What was adopted is not old enough yet.
@@ -255,7 +277,7 @@ impl Ripens<()> for State {
         }
     }
 
-    unsafe fn ripen_all(&self, record: &Record<()>) {
+    unsafe fn ripen_all(&self, record: &Record<Progress>) {
         // SAFETY: the caller's.
         unsafe {
             self.ripen_old(record);
@@ -369,7 +391,7 @@ unsafe impl Scheme for Epoch {
 
     unsafe fn after_fork_in_child(domain: &State) {
         // SAFETY: the caller's.
-        unsafe { domain.records.after_fork_in_child(|()| ()) }
+        unsafe { domain.records.after_fork_in_child(|_| ()) }
     }
 }
 

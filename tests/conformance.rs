@@ -13,7 +13,13 @@ sexton::conformance!(epoch_global, || Epoch);
 sexton::conformance!(epoch_owned, Domain::<Epoch>::new);
 sexton::conformance!(epoch_symmetric, common::symmetric_epoch);
 sexton::conformance!(hazard_global, || Hazard);
-sexton::conformance!(hazard_owned, Domain::<Hazard>::new);
+// Its documented bound, with 3 records and 8 slots each; and a small one.
+sexton::conformance!(hazard_owned, Domain::<Hazard>::new, pending_limit(3 * (4 * 4096 + 24 + 16)));
+sexton::conformance!(
+    hazard_small_batches,
+    common::hazard_of_small_batches,
+    pending_limit(3 * (4 * 64 + 24 + 16))
+);
 sexton::conformance!(hazard_symmetric, common::symmetric_hazard);
 sexton::conformance!(crossbeam_epoch_global, || CrossbeamEpoch);
 sexton::conformance!(crossbeam_epoch_owned, Domain::<CrossbeamEpoch>::new);

@@ -100,6 +100,11 @@ pub(crate) fn symmetric_hazard() -> Domain<Hazard> {
     hazard::Builder::new().barrier(Barrier::Symmetric).build()
 }
 
+/// Hazard pointers with batches of 64 objects.
+pub(crate) fn hazard_of_small_batches() -> Domain<Hazard> {
+    hazard::Builder::new().max_batch(64).build()
+}
+
 /// `many` natively, `few` under Miri.
 pub(crate) const fn sized(many: usize, few: usize) -> usize {
     if cfg!(miri) { few } else { many }
