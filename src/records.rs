@@ -494,8 +494,9 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     /// The calling thread owns the record.
     pub(crate) unsafe fn adopt(&self, scheme: &impl Ripens<X>, record: &Record<X>) -> usize {
         // SAFETY: the caller's.
-        let adopted = self.iter().map(|other| unsafe { self.adopt_from(scheme, record, other) });
-        { adopted }.find(|objects| *objects > 0).unwrap_or(0)
+        let mut adopted =
+            self.iter().map(|other| unsafe { self.adopt_from(scheme, record, other) });
+        adopted.find(|objects| *objects > 0).unwrap_or(0)
     }
 
     /// As [`adopt`](Self::adopt), from this record, if its thread has exited.
