@@ -16,7 +16,7 @@ use core::ptr;
 use std::sync::Arc;
 
 use crate::sync::counter::{self, Relaxed};
-use crate::sync::thread_local;
+use crate::sync::constant_thread_local;
 
 /// The process-wide domains, whose record is kept at hand.
 #[derive(Clone, Copy, Debug)]
@@ -40,19 +40,16 @@ const NONE: usize = usize::MAX;
 /// The number of a thread that is exiting.
 const GONE: usize = usize::MAX - 1;
 
-thread_local! {
-    static THIS: This = const {
-        This {
-            number: Cell::new(NONE),
-            identity: Cell::new(0),
-            at_hand: [Cell::new(ptr::null()), Cell::new(ptr::null())],
-            reclaiming: Cell::new(false),
-        }
+constant_thread_local! {
+    static THIS: This = This {
+        number: Cell::new(NONE),
+        identity: Cell::new(0),
+        at_hand: [Cell::new(ptr::null()), Cell::new(ptr::null())],
+        reclaiming: Cell::new(false),
     };
 
-    static EXIT: Exit = const {
-        Exit { number: Cell::new(NONE), identity: Cell::new(0), kept: RefCell::new(Vec::new()) }
-    };
+    static EXIT: Exit =
+        Exit { number: Cell::new(NONE), identity: Cell::new(0), kept: RefCell::new(Vec::new()) };
 }
 
 /// Reads the thread's state. In a model it goes when the thread exits: then `otherwise`.

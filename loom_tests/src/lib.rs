@@ -85,6 +85,12 @@ macro_rules! on_schemes {
     (@ kept $model:ident $limits:expr) => {
         crate::on_schemes!(@ loom haphazard $model crate::kept::Kept, $limits);
     };
+    (@ epoch $model:ident $limits:expr) => {
+        crate::on_schemes!(@ loom epoch $model sexton::Epoch, $limits);
+    };
+    (@ hazard $model:ident $limits:expr) => {
+        crate::on_schemes!(@ loom hazard $model sexton::Hazard, $limits);
+    };
     (@ crossbeam $model:ident $limits:expr) => {
         crate::on_schemes!(@ crossbeam_loom crossbeam $model sexton::CrossbeamEpoch, $limits);
     };

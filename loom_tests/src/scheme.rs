@@ -216,31 +216,43 @@ crate::on_schemes! {
     what_is_protected_is_not_freed {
         pointers: Limits::ALL,
         regions: Limits::ALL,
+        epoch: Limits::preemptions(2, 3),
+        hazard: Limits::preemptions(2, 3),
         haphazard: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(2, 3),
     }
     a_tag_is_no_part_of_what_is_protected {
         pointers: Limits::ALL,
+        epoch: Limits::preemptions(2, 3),
+        hazard: Limits::preemptions(2, 3),
         haphazard: Limits::preemptions(2, 3),
     }
     what_is_announced_and_still_linked_is_not_freed {
         pointers: Limits::ALL,
         regions: Limits::ALL,
+        epoch: Limits::preemptions(2, 3),
+        hazard: Limits::preemptions(2, 3),
         haphazard: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(2, 3),
     }
     a_protection_goes_with_its_pointer {
         pointers: Limits::ALL,
         regions: Limits::ALL,
+        epoch: Limits::preemptions(2, 3),
+        hazard: Limits::preemptions(2, 3),
         haphazard: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(2, 3),
     }
     an_inner_guard_outlives_the_outer_one {
         regions: Limits::ALL,
+        epoch: Limits::preemptions(2, 3),
+        hazard: Limits::preemptions(2, 3),
         haphazard: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(2, 3),
     }
     a_guard_protects_in_its_own_domain {
+        epoch: Limits::preemptions(2, 3),
+        hazard: Limits::preemptions(2, 3),
         haphazard: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(2, 3),
     }
@@ -248,12 +260,16 @@ crate::on_schemes! {
         pointers: Limits::ALL,
         regions: Limits::ALL,
         leak: Limits::ALL,
+        epoch: Limits::preemptions(2, 3),
+        hazard: Limits::preemptions(2, 3),
         haphazard: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(1, 2),
     }
     a_collector_frees_what_others_retired {
         pointers: Limits::ALL,
         regions: Limits::ALL,
+        epoch: Limits::preemptions(2, 3),
+        hazard: Limits::preemptions(2, 3),
         haphazard: Limits::preemptions(2, 3),
     }
 }
