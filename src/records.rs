@@ -486,7 +486,8 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         // SAFETY: the caller's.
         while unsafe { self.adopt(scheme, record) } > 0 {}
         let identity = thread::identity();
-        for other in self.iter().filter(|other| other.is_owned() && !other.is_collecting()) {
+        // Also those that have no owner now: a thread may have exited since `adopt` looked.
+        for other in self.iter().filter(|other| !other.is_collecting()) {
             other.bag.claim(identity);
         }
         // PAIRS: the light barrier of `Biased::as_owner`.
