@@ -74,6 +74,9 @@ impl<X> Drop for Place<X> {
         // Acquire: as in `record`.
         let record = self.0.load(Ordering::Acquire);
         if !record.is_null() {
+            #[cfg(any(loom, crossbeam_loom))]
+            // SAFETY: from an `Arc`, of which the place still has its share.
+            unsafe { &*record }.shares_ended.fetch_add(1, Ordering::AcqRel);
             // SAFETY: from an `Arc`, and the place's share of it is given back once.
             drop(unsafe { Arc::from_raw(record) });
         }

@@ -116,6 +116,11 @@ pub(crate) trait Kept {
 
     /// Whether its domain is gone.
     fn is_useless(&self) -> bool;
+
+    /// A share of it is about to be dropped. Orders for a model, which sees nothing of an `Arc`'s
+    /// counts, what these order.
+    #[cfg(any(loom, crossbeam_loom))]
+    fn share_ends(&self);
 }
 
 /// Has `record` told when the calling thread exits; false if it is exiting.
@@ -136,7 +141,14 @@ impl Exit {
         let mut kept = self.kept.borrow_mut();
         if kept.len() == kept.capacity() {
             // Before the list grows: so a thread that has met many domains remembers few.
-            kept.retain(|record| !record.is_useless());
+            kept.retain(|record| {
+                let useless = record.is_useless();
+                #[cfg(any(loom, crossbeam_loom))]
+                if useless {
+                    record.share_ends();
+                }
+                !useless
+            });
         }
         kept.push(record);
     }
@@ -151,6 +163,8 @@ impl Drop for Exit {
         this(forget, ());
         for record in self.kept.get_mut().drain(..) {
             record.thread_exits(self.identity.get());
+            #[cfg(any(loom, crossbeam_loom))]
+            record.share_ends();
         }
         if self.number.get() != NONE {
             numbers(|numbers| numbers.give_back(self.number.get()));
