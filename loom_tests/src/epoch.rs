@@ -39,15 +39,13 @@ fn two_who_advance_do_not_pass_a_reader() {
             warm_up,
             [
                 |links| {
-                    for number in 0..3 {
-                        links.replace(&links.domain.pin(), 0, 10 + number);
-                    }
+                    let guard = links.domain.pin();
+                    links.replace(&guard, 0, 10);
+                    links.replace(&guard, 0, 11);
+                    drop(guard);
+                    links.replace(&links.domain.pin(), 0, 12);
                 },
-                |links| {
-                    for number in 0..2 {
-                        links.replace(&links.domain.pin(), 1, 20 + number);
-                    }
-                },
+                |links| links.replace(&links.domain.pin(), 1, 20),
                 |links| {
                     assert!([0, 10, 11, 12].contains(&load(&links.domain, &links.links[0])));
                 },

@@ -55,14 +55,14 @@ fn a_collector_and_the_bags_owner_are_not_both_in_it<S: Scheme>() {
     assert_eq!(links.domain.stats().retired, 4);
 }
 
-/// Guards the adoption: what a thread has left that has exited is freed by another one that retires,
+/// Guards the adoption: what a thread has left that has exited is freed by another one that collects,
 /// when nobody protects it any more, and only then.
 fn what_an_exited_thread_has_left_is_not_freed_too_early<S: Scheme>() {
     together_and_gone(
         Links::<S, 2>::new(0),
         [
             |links| links.replace(&links.domain.pin(), 1, 20),
-            retire_until_some_are_freed,
+            |links| links.replace_and_collect(0, 10),
             |links| {
                 assert!([1, 20].contains(&load(&links.domain, &links.links[1])));
             },
