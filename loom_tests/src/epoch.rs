@@ -3,7 +3,7 @@
 use sexton::{Epoch, Reclaimer};
 
 use crate::model::{Limits, explore, together};
-use crate::scheme::{Links, load, warm_up};
+use crate::scheme::{Links, load, read, warm_up};
 
 /// Guards the stamps against a stale pin: a thread that has read the epoch long ago, and pins with
 /// it, retires objects which a thread protects that has pinned later.
@@ -57,16 +57,18 @@ fn two_who_advance_do_not_pass_a_reader() {
 /// Guards the pin of an outer guard: an inner one that ends does not end it.
 #[test]
 fn an_outer_guard_outlives_the_inner_one() {
-    explore(Limits::preemptions(1, 2), || {
+    explore(Limits::preemptions(2, 3), || {
         together(
             Links::<Epoch, 1>::new(0),
             warm_up,
             [
                 |links| links.replace_and_collect(0, 10),
                 |links| {
-                    let _outer = links.domain.pin();
-                    assert!([0, 10].contains(&load(&links.domain, &links.links[0])));
-                    assert!([0, 10].contains(&load(&links.domain, &links.links[0])));
+                    let outer = links.domain.pin();
+                    let mut shield = outer.shield();
+                    shield.protect(&links.links[0]);
+                    drop(links.domain.pin());
+                    assert!([0, 10].contains(&read(&shield)));
                 },
             ],
         );
