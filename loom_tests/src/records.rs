@@ -199,7 +199,7 @@ crate::on_schemes! {
         hazard: Limits::preemptions(2, 3),
     }
     what_an_exited_thread_has_left_is_not_freed_too_early {
-        epoch: Limits::preemptions(1, 2),
+        epoch: Limits::preemptions(0, 1),
         hazard: Limits::preemptions(1, 2),
     }
     a_record_is_taken_over_by_one {
