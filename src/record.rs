@@ -140,6 +140,9 @@ pub(crate) struct Record<X> {
     pub(crate) collections: Counter,
     pub(crate) heavy_barriers: Counter,
     pub(crate) leaked: Counter,
+    /// See [`Kept::share_ends`].
+    #[cfg(any(loom, crossbeam_loom))]
+    pub(crate) shares_ended: AtomicUsize,
     /// The scheme's.
     pub(crate) extra: X,
 }
@@ -167,6 +170,8 @@ impl<X: Default> Record<X> {
             collections: Counter::new(0),
             heavy_barriers: Counter::new(0),
             leaked: Counter::new(0),
+            #[cfg(any(loom, crossbeam_loom))]
+            shares_ended: AtomicUsize::new(0),
             extra: X::default(),
         }
     }
@@ -624,6 +629,11 @@ impl<X: Send + Sync> Kept for Record<X> {
 
     fn is_useless(&self) -> bool {
         self.owner.load(Ordering::Relaxed) == DOMAIN_GONE
+    }
+
+    #[cfg(any(loom, crossbeam_loom))]
+    fn share_ends(&self) {
+        self.shares_ended.fetch_add(1, Ordering::AcqRel);
     }
 }
 

@@ -73,6 +73,9 @@ impl<X> Drop for Place<X> {
         // Acquire: as in `record`.
         let record = self.0.load(Ordering::Acquire);
         if !record.is_null() {
+            #[cfg(any(loom, crossbeam_loom))]
+            // SAFETY: from an `Arc`, of which the place still has its share.
+            unsafe { &*record }.shares_ended.fetch_add(1, Ordering::AcqRel);
             // SAFETY: from an `Arc`, and the place's share of it is given back once.
             drop(unsafe { Arc::from_raw(record) });
         }
@@ -544,7 +547,8 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
             unsafe { self.adopt_from(scheme, record, other) };
         }
         let identity = thread::identity();
-        for other in self.iter().filter(|other| other.is_owned() && !other.is_collecting()) {
+        // Also those that have no owner now: a thread may have exited since `adopt` looked.
+        for other in self.iter().filter(|other| !other.is_collecting()) {
             other.bag.claim(identity);
         }
         // PAIRS: the light barrier of `Biased::as_owner`.

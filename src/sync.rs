@@ -87,6 +87,17 @@ pub use imp::*;
 
 pub(crate) use imp::{UnsafeCell, null_pointers};
 
+/// A thread-local that begins as a constant; loom's `thread_local!` knows no such form.
+macro_rules! constant_thread_local {
+    ($($(#[$attribute:meta])* static $name:ident: $type:ty = $begin:expr;)*) => { $(
+        #[cfg(not(any(loom, crossbeam_loom)))]
+        std::thread_local! { $(#[$attribute])* static $name: $type = const { $begin }; }
+        #[cfg(any(loom, crossbeam_loom))]
+        loom::thread_local! { $(#[$attribute])* static $name: $type = $begin; }
+    )* };
+}
+pub(crate) use constant_thread_local;
+
 /// Defines a function that is `const` where atomics can be made in constants: not in a model.
 macro_rules! const_where_possible {
     ($(#[$attribute:meta])* $visible:vis fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty $body:block) => {

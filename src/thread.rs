@@ -16,7 +16,7 @@ use core::ptr;
 use std::sync::Arc;
 
 use crate::sync::counter::{self, Relaxed};
-use crate::sync::thread_local;
+use crate::sync::constant_thread_local;
 
 /// The process-wide domains, whose record is kept at hand.
 #[derive(Clone, Copy, Debug)]
@@ -40,19 +40,16 @@ const NONE: usize = usize::MAX;
 /// The number of a thread that is exiting.
 const GONE: usize = usize::MAX - 1;
 
-thread_local! {
-    static THIS: This = const {
-        This {
-            number: Cell::new(NONE),
-            identity: Cell::new(0),
-            at_hand: [Cell::new(ptr::null()), Cell::new(ptr::null())],
-            reclaiming: Cell::new(false),
-        }
+constant_thread_local! {
+    static THIS: This = This {
+        number: Cell::new(NONE),
+        identity: Cell::new(0),
+        at_hand: [Cell::new(ptr::null()), Cell::new(ptr::null())],
+        reclaiming: Cell::new(false),
     };
 
-    static EXIT: Exit = const {
-        Exit { number: Cell::new(NONE), identity: Cell::new(0), kept: RefCell::new(Vec::new()) }
-    };
+    static EXIT: Exit =
+        Exit { number: Cell::new(NONE), identity: Cell::new(0), kept: RefCell::new(Vec::new()) };
 }
 
 /// Reads the thread's state. In a model it goes when the thread exits: then `otherwise`.
@@ -119,6 +116,11 @@ pub(crate) trait Kept {
 
     /// Whether its domain is gone.
     fn is_useless(&self) -> bool;
+
+    /// A share of it is about to be dropped. Orders for a model, which sees nothing of an `Arc`'s
+    /// counts, what these order.
+    #[cfg(any(loom, crossbeam_loom))]
+    fn share_ends(&self);
 }
 
 /// Has `record` told when the calling thread exits; false if it is exiting.
@@ -139,7 +141,14 @@ impl Exit {
         let mut kept = self.kept.borrow_mut();
         if kept.len() == kept.capacity() {
             // Before the list grows: so a thread that has met many domains remembers few.
-            kept.retain(|record| !record.is_useless());
+            kept.retain(|record| {
+                let useless = record.is_useless();
+                #[cfg(any(loom, crossbeam_loom))]
+                if useless {
+                    record.share_ends();
+                }
+                !useless
+            });
         }
         kept.push(record);
     }
@@ -154,6 +163,8 @@ impl Drop for Exit {
         this(forget, ());
         for record in self.kept.get_mut().drain(..) {
             record.thread_exits(self.identity.get());
+            #[cfg(any(loom, crossbeam_loom))]
+            record.share_ends();
         }
         if self.number.get() != NONE {
             numbers(|numbers| numbers.give_back(self.number.get()));

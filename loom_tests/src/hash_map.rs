@@ -299,6 +299,8 @@ crate::on_schemes! {
     one_of_two_who_remove_a_key_gets_it {
         pointers: Limits::preemptions(3, 4),
         regions: Limits::preemptions_or_all(3),
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
         kept: Limits::preemptions(1, 2),
         crossbeam: Limits::preemptions(1, 2),
     }
@@ -317,6 +319,8 @@ crate::on_schemes! {
     a_walk_is_not_led_to_a_freed_node {
         pointers: Limits::preemptions(3, 4),
         regions: Limits::preemptions_or_all(3),
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
         kept: Limits::preemptions(1, 2),
         crossbeam: Limits::preemptions(1, 2),
     }

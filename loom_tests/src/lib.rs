@@ -20,6 +20,7 @@
 //! | file | room |
 //! | --- | --- |
 //! | `scheme.rs` | the core of a scheme: protect against retire and collect |
+//! | `records.rs`, `epoch.rs`, `hazard.rs` | what is particular to our own schemes: the two in common, and each |
 //! | `stack.rs`, `queue.rs`, `rcu_cell.rs`, `hash_map.rs` | a structure each |
 //! | `strict.rs` | two schemes that free as early as a scheme may, and cost a model nothing |
 //! | `kept.rs` | the adapter over haphazard, without its spin lock |
@@ -42,12 +43,18 @@
 #![cfg_attr(crossbeam_loom, allow(dead_code, reason = "each mode runs a part of the models"))]
 
 mod arena;
+#[cfg(loom)]
+mod epoch;
 mod hash_map;
+#[cfg(loom)]
+mod hazard;
 #[cfg(loom)]
 mod kept;
 mod model;
 mod queue;
 mod rcu_cell;
+#[cfg(loom)]
+mod records;
 mod scheme;
 mod stack;
 #[cfg(loom)]
@@ -56,7 +63,7 @@ mod witness;
 
 /// Makes tests of models: one for each scheme that is named, with its limits.
 ///
-/// The strict schemes, and haphazard, have their turn under `--cfg loom`, crossbeam under
+/// Our own schemes, the strict ones, and haphazard, have their turn under `--cfg loom`, crossbeam under
 /// `--cfg crossbeam_loom`.
 macro_rules! on_schemes {
     ($($model:ident { $($scheme:ident: $limits:expr,)* })*) => { $(
@@ -84,6 +91,12 @@ macro_rules! on_schemes {
     };
     (@ kept $model:ident $limits:expr) => {
         crate::on_schemes!(@ loom haphazard $model crate::kept::Kept, $limits);
+    };
+    (@ epoch $model:ident $limits:expr) => {
+        crate::on_schemes!(@ loom epoch $model sexton::Epoch, $limits);
+    };
+    (@ hazard $model:ident $limits:expr) => {
+        crate::on_schemes!(@ loom hazard $model sexton::Hazard, $limits);
     };
     (@ crossbeam $model:ident $limits:expr) => {
         crate::on_schemes!(@ crossbeam_loom crossbeam $model sexton::CrossbeamEpoch, $limits);

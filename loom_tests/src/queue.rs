@@ -157,6 +157,8 @@ crate::on_schemes! {
     values_come_out_in_their_order {
         pointers: Limits::ALL,
         regions: Limits::ALL,
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
         kept: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(1, 2),
     }
@@ -175,18 +177,23 @@ crate::on_schemes! {
     the_tail_never_leads_to_a_freed_node {
         pointers: Limits::ALL,
         regions: Limits::ALL,
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
         kept: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(1, 2),
     }
     a_node_is_not_freed_under_a_pop {
         pointers: Limits::ALL,
         regions: Limits::ALL,
+        epoch: Limits::preemptions(1, 2),
         kept: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(1, 2),
     }
     a_reused_address_deceives_nobody {
         pointers: Limits::ALL.reusing(),
         regions: Limits::ALL.reusing(),
+        epoch: Limits::preemptions(1, 2).reusing(),
+        hazard: Limits::preemptions(1, 2).reusing(),
         kept: Limits::preemptions(2, 3).reusing(),
         crossbeam: Limits::preemptions(1, 2).reusing(),
     }

@@ -102,6 +102,8 @@ crate::on_schemes! {
     a_reader_sees_a_living_value {
         pointers: Limits::ALL,
         regions: Limits::ALL,
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
         kept: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(2, 3),
     }
@@ -114,12 +116,16 @@ crate::on_schemes! {
     a_swapped_value_lives_as_long_as_its_reference {
         pointers: Limits::ALL,
         regions: Limits::ALL,
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
         kept: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(1, 2),
     }
     no_update_is_lost {
         pointers: Limits::ALL,
         regions: Limits::ALL,
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
         kept: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(2, 3),
     }

@@ -13,15 +13,15 @@ use crate::model::{self, together, together_and_gone};
 use crate::witness::Witness;
 
 /// Links to values, in a domain.
-struct Links<S: Scheme, const N: usize> {
-    domain: Domain<S>,
-    links: [Atomic<Witness>; N],
+pub(crate) struct Links<S: Scheme, const N: usize> {
+    pub(crate) domain: Domain<S>,
+    pub(crate) links: [Atomic<Witness>; N],
     /// Stands in all links, and is no part of a pointer.
     tag: usize,
 }
 
 impl<S: Scheme, const N: usize> Links<S, N> {
-    fn new(tag: usize) -> Self {
+    pub(crate) fn new(tag: usize) -> Self {
         let domain = Domain::<S>::new();
         let links = core::array::from_fn(|number| {
             let node = domain.pin().owned(Witness::new(number as u64));
@@ -31,7 +31,7 @@ impl<S: Scheme, const N: usize> Links<S, N> {
     }
 
     /// Replaces what a link leads to by a new value, and retires it.
-    fn replace(&self, guard: &Guard<'_, S>, link: usize, number: u64) {
+    pub(crate) fn replace(&self, guard: &Guard<'_, S>, link: usize, number: u64) {
         let new = guard.owned(Witness::new(number)).into_ptr().with_tag(self.tag);
         let old = self.links[link].swap(new, AcqRel);
         // SAFETY: just unlinked, from the one place where it stood, by us.
@@ -39,7 +39,7 @@ impl<S: Scheme, const N: usize> Links<S, N> {
     }
 
     /// As above, and frees what can be freed.
-    fn replace_and_collect(&self, link: usize, number: u64) {
+    pub(crate) fn replace_and_collect(&self, link: usize, number: u64) {
         self.replace(&self.domain.pin(), link, number);
         self.domain.collect();
     }
@@ -47,7 +47,7 @@ impl<S: Scheme, const N: usize> Links<S, N> {
 
 /// Leases no slot: only one thread of each model does, so that haphazard's spin lock is never
 /// fought for (see `kept`).
-fn warm_up<S: Scheme, const N: usize>(links: &Links<S, N>) {
+pub(crate) fn warm_up<S: Scheme, const N: usize>(links: &Links<S, N>) {
     model::warm_up(&links.domain, 0);
 }
 
@@ -62,13 +62,13 @@ impl<S: Scheme, const N: usize> Drop for Links<S, N> {
 }
 
 /// Reads what a shield covers.
-fn read<S: Scheme>(shield: &Shield<'_, Witness, S>) -> u64 {
+pub(crate) fn read<S: Scheme>(shield: &Shield<'_, Witness, S>) -> u64 {
     // SAFETY: it covers a node of `Links`, which are retired by the rule.
     let value = unsafe { shield.as_ref() };
     value.expect("the links are never null").read()
 }
 
-fn load<S: Scheme>(domain: &Domain<S>, link: &Atomic<Witness>) -> u64 {
+pub(crate) fn load<S: Scheme>(domain: &Domain<S>, link: &Atomic<Witness>) -> u64 {
     let guard = domain.pin();
     let mut shield = guard.shield();
     shield.protect(link);
@@ -216,31 +216,43 @@ crate::on_schemes! {
     what_is_protected_is_not_freed {
         pointers: Limits::ALL,
         regions: Limits::ALL,
+        epoch: Limits::preemptions(2, 3),
+        hazard: Limits::preemptions(2, 3),
         haphazard: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(2, 3),
     }
     a_tag_is_no_part_of_what_is_protected {
         pointers: Limits::ALL,
+        epoch: Limits::preemptions(2, 3),
+        hazard: Limits::preemptions(2, 3),
         haphazard: Limits::preemptions(2, 3),
     }
     what_is_announced_and_still_linked_is_not_freed {
         pointers: Limits::ALL,
         regions: Limits::ALL,
+        epoch: Limits::preemptions(2, 3),
+        hazard: Limits::preemptions(2, 3),
         haphazard: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(2, 3),
     }
     a_protection_goes_with_its_pointer {
         pointers: Limits::ALL,
         regions: Limits::ALL,
+        epoch: Limits::preemptions(2, 3),
+        hazard: Limits::preemptions(2, 3),
         haphazard: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(2, 3),
     }
     an_inner_guard_outlives_the_outer_one {
         regions: Limits::ALL,
+        epoch: Limits::preemptions(2, 3),
+        hazard: Limits::preemptions(2, 3),
         haphazard: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(2, 3),
     }
     a_guard_protects_in_its_own_domain {
+        epoch: Limits::preemptions(2, 3),
+        hazard: Limits::preemptions(2, 3),
         haphazard: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(2, 3),
     }
@@ -248,12 +260,16 @@ crate::on_schemes! {
         pointers: Limits::ALL,
         regions: Limits::ALL,
         leak: Limits::ALL,
+        epoch: Limits::preemptions(0, 1),
+        hazard: Limits::preemptions(1, 2),
         haphazard: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(1, 2),
     }
     a_collector_frees_what_others_retired {
         pointers: Limits::ALL,
         regions: Limits::ALL,
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
         haphazard: Limits::preemptions(2, 3),
     }
 }

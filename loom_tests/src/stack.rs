@@ -132,12 +132,16 @@ crate::on_schemes! {
     a_node_is_not_freed_under_a_pop {
         pointers: Limits::ALL,
         regions: Limits::ALL,
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
         kept: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(2, 3),
     }
     a_reused_address_deceives_no_pop {
         pointers: Limits::ALL.reusing(),
         regions: Limits::ALL.reusing(),
+        epoch: Limits::preemptions(1, 2).reusing(),
+        hazard: Limits::preemptions(1, 2).reusing(),
         kept: Limits::preemptions(2, 3).reusing(),
         crossbeam: Limits::preemptions(1, 2).reusing(),
     }

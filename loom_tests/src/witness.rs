@@ -15,6 +15,9 @@ const DEAD: u64 = u64::MAX;
 struct Register {
     births: Cell<usize>,
     deaths: Cell<usize>,
+    /// Deaths that have begun and not ended well. A scheme lets no panic of a drop pass, loom's
+    /// neither, so this is how the model learns of it.
+    bad_deaths: Cell<usize>,
 }
 
 thread_local! {
@@ -30,11 +33,15 @@ pub(crate) fn reset() {
     REGISTER.with(|register| {
         register.births.set(0);
         register.deaths.set(0);
+        register.bad_deaths.set(0);
     });
 }
 
 /// What has gone wrong in the iteration that is over.
 pub(crate) fn fault() -> Option<&'static str> {
+    if REGISTER.with(|register| register.bad_deaths.get()) > 0 {
+        return Some("a value was dropped at a wrong time");
+    }
     REGISTER.with(|register| match register.births.get().cmp(&register.deaths.get()) {
         core::cmp::Ordering::Less => Some("a value was dropped twice"),
         core::cmp::Ordering::Equal => None,
@@ -83,9 +90,11 @@ impl Clone for Witness {
 impl Drop for Witness {
     fn drop(&mut self) {
         count(|register| &register.deaths);
+        count(|register| &register.bad_deaths);
         // SAFETY: loom panics if another access is under way or not ordered with this.
         let number = self.number.with_mut(|number| unsafe { number.replace(DEAD) });
         assert_ne!(number, DEAD, "a value was dropped after its death");
+        REGISTER.with(|register| register.bad_deaths.update(|count| count - 1));
     }
 }
 

@@ -1,0 +1,76 @@
+//! Our epochs: what can go wrong with pins, stamps and advances. See the head of `src/epoch.rs`.
+
+use sexton::{Epoch, Reclaimer};
+
+use crate::model::{Limits, explore, together};
+use crate::scheme::{Links, load, read, warm_up};
+
+/// Guards the stamps against a stale pin: a thread that has read the epoch long ago, and pins with
+/// it, retires objects which a thread protects that has pinned later.
+#[test]
+fn a_stale_pin_makes_no_stale_stamp() {
+    explore(Limits::preemptions(1, 2), || {
+        together(
+            Links::<Epoch, 2>::new(0),
+            warm_up,
+            [
+                |links| {
+                    // One guard: the first pin's epoch is that of both. They fill a block.
+                    let guard = links.domain.pin();
+                    links.replace(&guard, 0, 10);
+                    links.replace(&guard, 0, 11);
+                },
+                |links| {
+                    links.replace_and_collect(1, 20);
+                    assert!([0, 10, 11].contains(&load(&links.domain, &links.links[0])));
+                },
+            ],
+        );
+    });
+}
+
+/// Guards the advance against a stale pin of who only reads, and against two that advance at the
+/// same time: one of them has looked at the records before the reader pinned.
+#[test]
+fn two_who_advance_do_not_pass_a_reader() {
+    explore(Limits::preemptions(1, 2), || {
+        together(
+            Links::<Epoch, 2>::new(0),
+            warm_up,
+            [
+                |links| {
+                    let guard = links.domain.pin();
+                    links.replace(&guard, 0, 10);
+                    links.replace(&guard, 0, 11);
+                    drop(guard);
+                    links.replace(&links.domain.pin(), 0, 12);
+                },
+                |links| links.replace(&links.domain.pin(), 1, 20),
+                |links| {
+                    assert!([0, 10, 11, 12].contains(&load(&links.domain, &links.links[0])));
+                },
+            ],
+        );
+    });
+}
+
+/// Guards the pin of an outer guard: an inner one that ends does not end it.
+#[test]
+fn an_outer_guard_outlives_the_inner_one() {
+    explore(Limits::preemptions(2, 3), || {
+        together(
+            Links::<Epoch, 1>::new(0),
+            warm_up,
+            [
+                |links| links.replace_and_collect(0, 10),
+                |links| {
+                    let outer = links.domain.pin();
+                    let mut shield = outer.shield();
+                    shield.protect(&links.links[0]);
+                    drop(links.domain.pin());
+                    assert!([0, 10].contains(&read(&shield)));
+                },
+            ],
+        );
+    });
+}

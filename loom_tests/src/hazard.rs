@@ -1,0 +1,110 @@
+//! Our hazard pointers: what can go wrong with slots and their blocks, of two slots here. See the
+//! head of `src/hazard.rs`.
+
+use sexton::{Hazard, Reclaimer};
+
+use crate::model::{Limits, explore, together};
+use crate::scheme::{Links, read, warm_up};
+
+/// Guards that a guard within a guard has slots of its own: what it protects, and the end of that,
+/// changes nothing of what the outer one protects.
+#[test]
+fn an_inner_guard_leaves_the_outer_ones_slots_alone() {
+    explore(Limits::preemptions(2, 3), || {
+        together(
+            Links::<Hazard, 2>::new(0),
+            warm_up,
+            [
+                |links| links.replace_and_collect(0, 10),
+                |links| {
+                    let outer = links.domain.pin();
+                    let mut shield = outer.shield();
+                    shield.protect(&links.links[0]);
+                    {
+                        let inner = links.domain.pin();
+                        let mut other = inner.shield();
+                        other.protect(&links.links[1]);
+                        assert_eq!(read(&other), 1);
+                    }
+                    assert!([0, 10].contains(&read(&shield)));
+                },
+            ],
+        );
+    });
+}
+
+/// Guards the slots beyond a guard's first block: a scan sees them, from the first use on.
+#[test]
+fn a_slot_of_another_block_protects() {
+    explore(Limits::preemptions(2, 3), || {
+        together(
+            Links::<Hazard, 1>::new(0),
+            warm_up,
+            [
+                |links| links.replace_and_collect(0, 10),
+                |links| {
+                    let guard = links.domain.pin();
+                    let (_first, _second) = (guard.shield::<u8>(), guard.shield::<u8>());
+                    let mut third = guard.shield();
+                    third.protect(&links.links[0]);
+                    assert!([0, 10].contains(&read(&third)));
+                },
+            ],
+        );
+    });
+}
+
+/// Guards the reuse of a slot: a shield that goes, and one that takes its slot, end the protection
+/// of the one before only after its reads.
+#[test]
+fn a_slot_goes_from_shield_to_shield() {
+    explore(Limits::preemptions(2, 3), || {
+        together(
+            Links::<Hazard, 2>::new(0),
+            warm_up,
+            [
+                |links| links.replace_and_collect(0, 10),
+                |links| {
+                    let guard = links.domain.pin();
+                    let mut shield = guard.shield();
+                    shield.protect(&links.links[0]);
+                    assert!([0, 10].contains(&read(&shield)));
+                    drop(shield);
+                    let mut shield = guard.shield();
+                    shield.protect(&links.links[1]);
+                    assert_eq!(read(&shield), 1);
+                },
+            ],
+        );
+    });
+}
+
+/// Guards the retiring thread's own protections, and those of two who scan at the same time: each
+/// has a barrier of its own, or one that began after its ticket.
+#[test]
+fn two_who_scan_leave_what_is_protected() {
+    explore(Limits::preemptions(1, 2), || {
+        together(
+            Links::<Hazard, 2>::new(0),
+            warm_up,
+            [
+                |links| {
+                    links.replace(&links.domain.pin(), 0, 10);
+                    links.replace(&links.domain.pin(), 0, 11);
+                },
+                |links| {
+                    links.replace(&links.domain.pin(), 1, 20);
+                    links.replace(&links.domain.pin(), 1, 21);
+                },
+                |links| {
+                    let guard = links.domain.pin();
+                    let (mut one, mut other) = (guard.shield(), guard.shield());
+                    one.protect(&links.links[0]);
+                    other.protect(&links.links[1]);
+                    assert!([0, 10, 11].contains(&read(&one)));
+                    assert!([1, 20, 21].contains(&read(&other)));
+                },
+            ],
+        );
+    });
+}

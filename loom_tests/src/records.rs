@@ -1,0 +1,217 @@
+//! What our own schemes have in common: records, bags, the biased lock, adoption, recycling.
+
+use sexton::sync::Ordering::{AcqRel, Relaxed};
+use sexton::{Atomic, Domain, Epoch, Hazard, Owned, Ptr, Reclaimer, Scheme, epoch, hazard};
+
+use crate::model::{self, together, together_and_gone};
+use crate::scheme::{Links, load, warm_up};
+use crate::witness::Witness;
+
+/// Retires a block of objects under the first guard, and, with epochs, as many more under others as
+/// it takes until that block is old enough, if nobody is in the way.
+fn retire_until_some_are_freed<S: Scheme, const N: usize>(links: &Links<S, N>) {
+    let guard = links.domain.pin();
+    links.replace(&guard, 0, 10);
+    links.replace(&guard, 0, 11);
+    drop(guard);
+    if !S::BOUNDED {
+        links.replace(&links.domain.pin(), 0, 12);
+        links.replace(&links.domain.pin(), 0, 13);
+    }
+}
+
+/// Guards S1 on the way that objects go without [`Reclaimer::collect`]: full blocks, their stamps,
+/// and barriers that are only issued when it is time. The reader reads twice: the second guard is
+/// opened right after the first has ended.
+fn what_is_protected_is_not_freed_by_retiring<S: Scheme>() {
+    together(
+        Links::<S, 1>::new(0),
+        warm_up,
+        [retire_until_some_are_freed, |links| {
+            for _ in 0..2 {
+                assert!([0, 10, 11, 12, 13].contains(&load(&links.domain, &links.links[0])));
+            }
+        }],
+    );
+}
+
+/// Guards I1 and I2 of `src/biased.rs`: a collector takes what is in the bag of another thread, which
+/// retires at the same time, and neither disturbs the other.
+fn a_collector_and_the_bags_owner_are_not_both_in_it<S: Scheme>() {
+    let retire_two = |links: &Links<S, 1>| {
+        links.replace(&links.domain.pin(), 0, 10);
+        links.replace(&links.domain.pin(), 0, 11);
+    };
+    let (links, _) = together(
+        Links::<S, 1>::new(0),
+        |links| {
+            // So that there is something to be taken.
+            links.replace(&links.domain.pin(), 0, 1);
+        },
+        [retire_two, |links| {
+            links.domain.collect();
+        }],
+    );
+    assert_eq!(links.domain.stats().retired, 4);
+}
+
+/// Guards the adoption: what a thread has left that has exited is freed by another one that collects,
+/// when nobody protects it any more, and only then.
+fn what_an_exited_thread_has_left_is_not_freed_too_early<S: Scheme>() {
+    together_and_gone(
+        Links::<S, 2>::new(0),
+        [
+            |links| links.replace(&links.domain.pin(), 1, 20),
+            |links| links.replace_and_collect(0, 10),
+            |links| {
+                assert!([1, 20].contains(&load(&links.domain, &links.links[1])));
+            },
+        ],
+    );
+}
+
+/// Guards I1 of `src/record.rs`: a record, with what is in it, goes from a thread that exits to the
+/// next one with its number, or to a collector, and never to both.
+fn a_record_is_taken_over_by_one<S: Scheme>() {
+    let replace_first = |links: &Links<S, 2>| links.replace(&links.domain.pin(), 0, 10);
+    let (links, _) = together_and_gone(
+        Links::<S, 2>::new(0),
+        [replace_first, |links| {
+            // The exit of the first thread may come in between.
+            links.replace(&links.domain.pin(), 1, 20);
+            links.replace(&links.domain.pin(), 1, 21);
+        }],
+    );
+    assert_eq!(links.domain.stats().retired, 3);
+}
+
+/// Guards the end of a domain: it frees what is pending, whoever has retired it, while the threads
+/// that used it exit.
+fn a_domain_frees_what_is_pending_when_it_goes<S: Scheme>() {
+    let (links, _) = together_and_gone(
+        Links::<S, 2>::new(0),
+        [
+            |links| links.replace(&links.domain.pin(), 0, 10),
+            |links| links.replace(&links.domain.pin(), 1, 20),
+        ],
+    );
+    drop(links);
+}
+
+/// A scheme whose domains have settings.
+trait Recycles: Scheme {
+    /// A domain in which blocks are used again.
+    fn recycling() -> Domain<Self>;
+}
+
+impl Recycles for Epoch {
+    fn recycling() -> Domain<Self> {
+        epoch::Builder::new().recycle(1024).build()
+    }
+}
+
+impl Recycles for Hazard {
+    fn recycling() -> Domain<Self> {
+        hazard::Builder::new().recycle(1024).build()
+    }
+}
+
+/// A value of an alignment that is recycled. Its block is not the arena's, its witness is.
+#[repr(C)]
+struct Recycled {
+    /// Written over while the block waits.
+    _link: usize,
+    witness: Box<Witness>,
+}
+
+struct Link<S: Scheme> {
+    domain: Domain<S>,
+    link: Atomic<Recycled>,
+}
+
+impl<S: Recycles> Link<S> {
+    fn new() -> Self {
+        let domain = S::recycling();
+        let link = Atomic::new(Self::node(&domain, 0));
+        Self { domain, link }
+    }
+
+    fn node(domain: &Domain<S>, number: u64) -> Ptr<Recycled> {
+        let witness = Box::new(Witness::new(number));
+        domain.pin().owned(Recycled { _link: 0, witness }).into_ptr()
+    }
+
+    /// Replaces the node so many times under one guard.
+    fn replace(&self, times: u64) {
+        let guard = self.domain.pin();
+        for number in 0..times {
+            let old = self.link.swap(Self::node(&self.domain, 10 + number), AcqRel);
+            // SAFETY: just unlinked, from the one place where it stood, by us.
+            unsafe { guard.retire(old) };
+        }
+    }
+}
+
+impl<S: Scheme> Drop for Link<S> {
+    fn drop(&mut self) {
+        let node = self.link.swap(Ptr::null(), Relaxed);
+        // SAFETY: the link is borrowed exclusively, and a linked node is not retired.
+        drop(unsafe { Owned::<Recycled, S>::from_ptr(node) });
+    }
+}
+
+/// Guards the recycling of blocks: a freed node's block is used again at once, and a reader that
+/// protects it sees the same value in it from beginning to end.
+fn a_protected_block_is_not_used_again<S: Recycles>() {
+    together(
+        Link::<S>::new(),
+        |shared| model::warm_up(&shared.domain, 1),
+        [
+            |shared| {
+                // As in `retire_until_some_are_freed`, and one more.
+                shared.replace(2);
+                if !S::BOUNDED {
+                    shared.replace(1);
+                    shared.replace(1);
+                }
+                shared.replace(1);
+            },
+            |shared| {
+                let guard = shared.domain.pin();
+                let mut shield = guard.shield();
+                shield.protect(&shared.link);
+                // SAFETY: a node of this domain, retired by the rule.
+                let node = unsafe { shield.as_ref() }.expect("the link is never null");
+                let first = node.witness.read();
+                assert_eq!(node.witness.read(), first);
+            },
+        ],
+    );
+}
+
+crate::on_schemes! {
+    what_is_protected_is_not_freed_by_retiring {
+        epoch: Limits::preemptions(2, 3),
+        hazard: Limits::preemptions(2, 3),
+    }
+    a_collector_and_the_bags_owner_are_not_both_in_it {
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(2, 3),
+    }
+    what_an_exited_thread_has_left_is_not_freed_too_early {
+        epoch: Limits::preemptions(0, 1),
+        hazard: Limits::preemptions(1, 2),
+    }
+    a_record_is_taken_over_by_one {
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
+    }
+    a_domain_frees_what_is_pending_when_it_goes {
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
+    }
+    a_protected_block_is_not_used_again {
+        epoch: Limits::preemptions(2, 3),
+        hazard: Limits::preemptions(2, 3),
+    }
+}
