@@ -226,7 +226,7 @@ impl Numbers {
         }
     }
 
-    /// The next chunk; it stays for as long as the process.
+    /// The next chunk; it stays for as long as this one.
     fn more(&self) -> &Self {
         let mut more = self.more.load(counter::Acquire);
         if more.is_null() {
@@ -240,8 +240,19 @@ impl Numbers {
                 }
             }
         }
-        // SAFETY: from a box that is never freed.
+        // SAFETY: from a box that is freed with this chunk.
         unsafe { &*more }
+    }
+}
+
+impl Drop for Numbers {
+    /// Of the process's numbers there is no end.
+    fn drop(&mut self) {
+        let more = *self.more.get_mut();
+        if !more.is_null() {
+            // SAFETY: from a box, and nobody else knows it any more.
+            drop(unsafe { Box::from_raw(more) });
+        }
     }
 }
 
