@@ -83,6 +83,16 @@ impl<T> Biased<T> {
         result
     }
 
+    /// Works as the owner where nobody ever claims it.
+    ///
+    /// # Safety
+    /// As [`as_owner`](Self::as_owner); and so it is.
+    #[cfg(any(loom, crossbeam_loom))]
+    pub(crate) unsafe fn as_only_user<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        // SAFETY: the caller's.
+        self.inside.with_mut(|inside| work(unsafe { &mut *inside }))
+    }
+
     /// Asks for it, in the name of a thread with this identity; fails if another claimant has it.
     /// What comes next, after a heavy barrier, is [`with_claimed`](Self::with_claimed).
     pub(crate) fn claim(&self, identity: usize) {

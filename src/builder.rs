@@ -16,6 +16,9 @@ pub struct Settings {
     pub(crate) max_batch: usize,
     /// Bytes of node blocks that each thread keeps.
     pub(crate) recycle: usize,
+    /// See [`Builder::nobody_collects`].
+    #[cfg(any(loom, crossbeam_loom))]
+    pub(crate) nobody_collects: bool,
 }
 
 impl Settings {
@@ -23,6 +26,8 @@ impl Settings {
         barrier: Barrier::Asymmetric,
         max_batch: barrier::MAX_BATCH,
         recycle: recycler::DEFAULT_LIMIT,
+        #[cfg(any(loom, crossbeam_loom))]
+        nobody_collects: false,
     };
 }
 
@@ -108,6 +113,15 @@ impl<S> Builder<S> {
     /// ```
     pub const fn recycle(mut self, bytes: usize) -> Self {
         self.settings.recycle = bytes;
+        self
+    }
+
+    /// Promises a model that nobody collects, so that its bags need no barrier against collectors. In
+    /// a model that is a full fence, where on the machine there is none, and hides the want of others.
+    #[doc(hidden)]
+    #[cfg(any(loom, crossbeam_loom))]
+    pub const fn nobody_collects(mut self) -> Self {
+        self.settings.nobody_collects = true;
         self
     }
 

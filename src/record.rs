@@ -140,6 +140,8 @@ pub(crate) struct Record<X> {
     pub(crate) collections: Counter,
     pub(crate) heavy_barriers: Counter,
     pub(crate) leaked: Counter,
+    #[cfg(any(loom, crossbeam_loom))]
+    nobody_collects: bool,
     /// See [`Kept::share_ends`].
     #[cfg(any(loom, crossbeam_loom))]
     pub(crate) shares_ended: AtomicUsize,
@@ -170,6 +172,8 @@ impl<X: Default> Record<X> {
             collections: Counter::new(0),
             heavy_barriers: Counter::new(0),
             leaked: Counter::new(0),
+            #[cfg(any(loom, crossbeam_loom))]
+            nobody_collects: settings.nobody_collects,
             #[cfg(any(loom, crossbeam_loom))]
             shares_ended: AtomicUsize::new(0),
             extra: X::default(),
@@ -448,6 +452,11 @@ impl<X> Record<X> {
     /// The calling thread is the owner. `work` runs no user code, and does not panic.
     #[inline]
     pub(crate) unsafe fn with_bag<R>(&self, work: impl FnOnce(&mut Bag) -> R) -> Option<R> {
+        #[cfg(any(loom, crossbeam_loom))]
+        if self.nobody_collects {
+            // SAFETY: the caller's, and the model's promise.
+            return Some(unsafe { self.bag.as_only_user(work) });
+        }
         // SAFETY: the caller's; I6 for the fence.
         unsafe { self.bag.as_owner(self.needs_full_fences(), work) }
     }

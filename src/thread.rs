@@ -15,8 +15,8 @@ use core::cell::{Cell, RefCell};
 use core::ptr;
 use std::sync::Arc;
 
-use crate::sync::counter::{self, Relaxed};
 use crate::sync::constant_thread_local;
+use crate::sync::counter::{self, Relaxed};
 
 /// The process-wide domains, whose record is kept at hand.
 #[derive(Clone, Copy, Debug)]

@@ -35,6 +35,44 @@ fn what_is_protected_is_not_freed_by_retiring<S: Scheme>() {
     );
 }
 
+/// As above, where nobody collects: so there is no full fence around a bag, as there is none on the
+/// machine, and the only barriers are those of an advance or a scan, and those of stamps.
+fn what_is_protected_needs_no_other_barriers<S: Built>() {
+    together(
+        Links::<S, 1>::in_domain(S::without_collectors(), 0),
+        warm_up,
+        [retire_until_some_are_freed, |links| {
+            for _ in 0..2 {
+                assert!([0, 10, 11, 12, 13].contains(&load(&links.domain, &links.links[0])));
+            }
+        }],
+    );
+}
+
+/// As above, with two that retire: the barrier of the one serves the other, if it comes after what it
+/// is to serve.
+fn a_shared_barrier_serves_what_was_retired_before_it<S: Built>() {
+    together(
+        Links::<S, 2>::in_domain(S::without_collectors(), 0),
+        warm_up,
+        [
+            |links| {
+                let guard = links.domain.pin();
+                links.replace(&guard, 0, 10);
+                links.replace(&guard, 0, 11);
+            },
+            |links| {
+                let guard = links.domain.pin();
+                links.replace(&guard, 1, 20);
+                links.replace(&guard, 1, 21);
+            },
+            |links| {
+                assert!([0, 10, 11].contains(&load(&links.domain, &links.links[0])));
+            },
+        ],
+    );
+}
+
 /// Guards I1 and I2 of `src/biased.rs`: a collector takes what is in the bag of another thread, which
 /// retires at the same time, and neither disturbs the other.
 fn a_collector_and_the_bags_owner_are_not_both_in_it<S: Scheme>() {
@@ -99,20 +137,31 @@ fn a_domain_frees_what_is_pending_when_it_goes<S: Scheme>() {
 }
 
 /// A scheme whose domains have settings.
-trait Recycles: Scheme {
+trait Built: Scheme {
     /// A domain in which blocks are used again.
     fn recycling() -> Domain<Self>;
+
+    /// Where nobody collects.
+    fn without_collectors() -> Domain<Self>;
 }
 
-impl Recycles for Epoch {
+impl Built for Epoch {
     fn recycling() -> Domain<Self> {
         epoch::Builder::new().recycle(1024).build()
     }
+
+    fn without_collectors() -> Domain<Self> {
+        epoch::Builder::new().nobody_collects().build()
+    }
 }
 
-impl Recycles for Hazard {
+impl Built for Hazard {
     fn recycling() -> Domain<Self> {
         hazard::Builder::new().recycle(1024).build()
+    }
+
+    fn without_collectors() -> Domain<Self> {
+        hazard::Builder::new().nobody_collects().build()
     }
 }
 
@@ -129,7 +178,7 @@ struct Link<S: Scheme> {
     link: Atomic<Recycled>,
 }
 
-impl<S: Recycles> Link<S> {
+impl<S: Built> Link<S> {
     fn new() -> Self {
         let domain = S::recycling();
         let link = Atomic::new(Self::node(&domain, 0));
@@ -162,7 +211,7 @@ impl<S: Scheme> Drop for Link<S> {
 
 /// Guards the recycling of blocks: a freed node's block is used again at once, and a reader that
 /// protects it sees the same value in it from beginning to end.
-fn a_protected_block_is_not_used_again<S: Recycles>() {
+fn a_protected_block_is_not_used_again<S: Built>() {
     together(
         Link::<S>::new(),
         |shared| model::warm_up(&shared.domain, 1),
@@ -193,6 +242,13 @@ crate::on_schemes! {
     what_is_protected_is_not_freed_by_retiring {
         epoch: Limits::preemptions(2, 3),
         hazard: Limits::preemptions(2, 3),
+    }
+    what_is_protected_needs_no_other_barriers {
+        epoch: Limits::preemptions(2, 3),
+        hazard: Limits::preemptions(2, 3),
+    }
+    a_shared_barrier_serves_what_was_retired_before_it {
+        hazard: Limits::preemptions(1, 2),
     }
     a_collector_and_the_bags_owner_are_not_both_in_it {
         epoch: Limits::preemptions(1, 2),

@@ -22,7 +22,10 @@ pub(crate) struct Links<S: Scheme, const N: usize> {
 
 impl<S: Scheme, const N: usize> Links<S, N> {
     pub(crate) fn new(tag: usize) -> Self {
-        let domain = Domain::<S>::new();
+        Self::in_domain(Domain::new(), tag)
+    }
+
+    pub(crate) fn in_domain(domain: Domain<S>, tag: usize) -> Self {
         let links = core::array::from_fn(|number| {
             let node = domain.pin().owned(Witness::new(number as u64));
             Atomic::new(node.into_ptr().with_tag(tag))
