@@ -16,6 +16,9 @@
 //! moment between the call's begin and its end, so each `light` acts as one that stands on one side
 //! of that moment.
 //!
+//! For the thread that issues it, a heavy barrier begins and ends as a full fence: it has its place
+//! among the `fence(SeqCst)`s of all threads.
+//!
 //! *It is no total order of light barriers.* The threads of the process are interrupted one after the
 //! other, so of two light barriers each may be before *or* after the same heavy one as it pleases:
 //! from "this light one before the heavy one, and the heavy one before that light one" nothing follows

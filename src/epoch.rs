@@ -26,8 +26,8 @@
 //! Consider the three advances to s+1, s+2 and s+3, and the heavy barriers H1, H2, H3 of the threads
 //! that did them. T has read s after F, so the first of these is later than that read in the order of
 //! modifications of the epoch; the second and the third have read s+1 and s+2, and only then begun
-//! their barriers, with a full fence before: so F is before these fences, and so before H2 and H3 in
-//! S. Each L is before or after each heavy barrier in S.
+//! their barriers, which begin as full fences of these threads: so F is before H2 and H3 in S. Each L
+//! is before or after each heavy barrier in S.
 //!
 //! 1. *If H2 is before L, R does not find the object*: U is before F, F before H2, and R's loads are
 //!    after L, so they see U, or what came later. (A link in a node that was itself unlinked before
@@ -201,9 +201,7 @@ impl State {
         if !self.records.iter().all(passes) {
             return Advance::Obstructed;
         }
-        // 2. of the module's head: the barrier begins after the epoch was read, and after all that
-        // came before the reading of that epoch elsewhere.
-        fence(Ordering::SeqCst);
+        // 2. of the module's head: it begins, as a full fence, after the epoch was read.
         // PAIRS: the light barrier of a pin.
         if self.records.heavy(record, urgent).is_none() {
             return Advance::Busy;
