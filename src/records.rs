@@ -59,7 +59,12 @@ impl<X> Place<X> {
 
     /// The record, for one more to keep.
     fn share(&self) -> Option<Arc<Record<X>>> {
-        let record: *const Record<X> = self.record()?;
+        // The pointer itself: one that is made of a reference may not reach the counts beside it.
+        // Acquire: as in `record`.
+        let record = self.0.load(Ordering::Acquire).cast_const();
+        if record.is_null() {
+            return None;
+        }
         // SAFETY: from an `Arc` that the place keeps.
         unsafe {
             Arc::increment_strong_count(record);
