@@ -239,6 +239,11 @@ pub(crate) struct Ended {
     pub(crate) leased: bool,
 }
 
+/// Tells the compiler that the branch it stands in is not the one to lay out first.
+#[cold]
+#[inline]
+fn seldom() {}
+
 impl<X> Record<X> {
     /// Opens a section.
     ///
@@ -256,6 +261,7 @@ impl<X> Record<X> {
             barrier::light();
             Opened { is_outermost: true, word }
         } else {
+            seldom();
             self.open_again(word, opening)
         }
     }
@@ -298,6 +304,7 @@ impl<X> Record<X> {
             self.word.store(0, Ordering::Release);
             return true;
         }
+        seldom();
         let open = word & OPEN;
         // I5.
         if 1 < open && open < OPEN {
