@@ -304,7 +304,6 @@ impl<X> Record<X> {
             self.word.store(0, Ordering::Release);
             return true;
         }
-        seldom();
         let open = word & OPEN;
         // I5.
         if 1 < open && open < OPEN {
