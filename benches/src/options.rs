@@ -5,19 +5,25 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use crate::row::Row;
+use crate::report::Report;
 
-/// Measures sexton's reclamation schemes beside their peers.
+/// A kind of work, as the command line names it.
+pub trait Row: ValueEnum + Copy + Send + Sync + 'static {
+    /// Measures it.
+    fn measure(self, settings: &Settings) -> Vec<Report>;
+}
+
+/// Measures sexton beside its peers.
 #[derive(Debug, Parser)]
 #[command(version)]
-pub struct Options {
+pub struct Options<R: Row> {
     /// Few and short rounds, to see that all of it runs; its figures mean nothing
     #[arg(long)]
     quick: bool,
 
     /// What to measure [default: all]
     #[arg(value_enum, value_name = "ROW")]
-    rows: Vec<Row>,
+    rows: Vec<R>,
 }
 
 /// How much is measured.
@@ -33,6 +39,8 @@ pub struct Settings {
     pub stalled: u64,
     /// Retires in a burst.
     pub burst: u64,
+    /// How many keys there are in a map's world, and rows in a cache's.
+    pub keys: u32,
 }
 
 impl Settings {
@@ -43,6 +51,7 @@ impl Settings {
         long_rounds: 5,
         stalled: 5_000_000,
         burst: 2_000_000,
+        keys: 1_000_000,
     };
 
     /// To be seen running.
@@ -52,6 +61,7 @@ impl Settings {
         long_rounds: 1,
         stalled: 128_000,
         burst: 128_000,
+        keys: 20_000,
     };
 }
 
@@ -61,14 +71,14 @@ impl fmt::Display for Settings {
     }
 }
 
-impl Options {
+impl<R: Row> Options<R> {
     /// The settings that were asked for.
     pub fn settings(&self) -> Settings {
         if self.quick { Settings::QUICK } else { Settings::FULL }
     }
 
     /// The rows that were asked for.
-    pub fn rows(&self) -> &[Row] {
-        if self.rows.is_empty() { Row::value_variants() } else { &self.rows }
+    pub fn rows(&self) -> &[R] {
+        if self.rows.is_empty() { R::value_variants() } else { &self.rows }
     }
 }

@@ -9,7 +9,7 @@ use crate::contender::{Contender, Epoch, Hazard, Ours};
 use crate::turns::Measured;
 
 /// Those of ours whose ratio to each contender has a column.
-const OURS: [&str; 2] = [Ours::<Epoch>::NAME, Ours::<Hazard>::NAME];
+pub const OURS: [&str; 2] = [Ours::<Epoch>::NAME, Ours::<Hazard>::NAME];
 
 /// What a contender's rounds come to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,22 +48,37 @@ fn quantile(sorted: &[f64], part: f64) -> f64 {
 #[derive(Clone, Debug)]
 struct Target {
     what: String,
-    limit: f64,
+    limit: Limit,
     reached: f64,
     unit: &'static str,
 }
 
+/// On which side of the limit one wants to be.
+#[derive(Clone, Copy, Debug)]
+enum Limit {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
 impl Target {
     fn verdict(&self) -> &'static str {
-        if self.reached <= self.limit { "met" } else { "missed" }
+        let met = match self.limit {
+            Limit::AtMost(limit) => self.reached <= limit,
+            Limit::AtLeast(limit) => self.reached >= limit,
+        };
+        if met { "met" } else { "missed" }
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { what, limit, reached, unit } = self;
+        let (least, limit) = match limit {
+            Limit::AtMost(limit) => ("", limit),
+            Limit::AtLeast(limit) => ("at least ", limit),
+        };
         let reached = figure(*reached);
-        write!(f, "{:<6}  {what}: {reached}{unit} (target: {limit}{unit})", self.verdict())
+        write!(f, "{:<6}  {what}: {reached}{unit} (target: {least}{limit}{unit})", self.verdict())
     }
 }
 
@@ -91,6 +106,15 @@ impl Report {
         }
     }
 
+    /// The throughput, in millions a second, of who measured nanoseconds an operation.
+    pub fn throughput(title: impl Into<String>, measured: &[Measured<f64>]) -> Self {
+        let rate = |it: &Measured<f64>| Measured {
+            name: it.name,
+            rounds: it.rounds.iter().map(|nanoseconds| 1000.0 / nanoseconds).collect(),
+        };
+        Self::new(title, "M/s", &measured.iter().map(rate).collect::<Vec<_>>())
+    }
+
     /// One more column of the table: an entry for each contender, in their order.
     #[must_use]
     pub fn column(mut self, head: &'static str, cells: Vec<String>) -> Self {
@@ -102,8 +126,22 @@ impl Report {
     /// The target that the median of `ours` is at most `limit` times that of `peer`.
     #[must_use]
     pub fn ratio(self, ours: &str, peer: &str, limit: f64) -> Self {
-        let (reached, what) = (self.median(ours) / self.median(peer), format!("{ours} / {peer}"));
+        let (what, reached) = self.compared(ours, peer);
         self.target(what, reached, limit, "x")
+    }
+
+    /// The target that the medians of ours, of each scheme, are at least `limit` times that of `peer`.
+    #[must_use]
+    pub fn ahead(mut self, peer: &str, limit: f64) -> Self {
+        for ours in OURS {
+            let (what, reached) = self.compared(ours, peer);
+            self.targets.push(Target { what, limit: Limit::AtLeast(limit), reached, unit: "x" });
+        }
+        self
+    }
+
+    fn compared(&self, ours: &str, peer: &str) -> (String, f64) {
+        (format!("{ours} / {peer}"), self.median(ours) / self.median(peer))
     }
 
     /// The target that the median of `ours` is at most `limit`.
@@ -116,7 +154,7 @@ impl Report {
     /// A target that compares with something beyond this table.
     #[must_use]
     pub fn target(mut self, what: String, reached: f64, limit: f64, unit: &'static str) -> Self {
-        self.targets.push(Target { what, limit, reached, unit });
+        self.targets.push(Target { what, limit: Limit::AtMost(limit), reached, unit });
         self
     }
 
@@ -214,6 +252,19 @@ mod tests {
         let text = report().ratio(OURS[0], "peer", 0.5).ratio(OURS[0], "peer", 0.4).to_string();
         assert!(text.contains("met     Epoch / peer: 0.50x (target: 0.5x)"), "{text}");
         assert!(text.contains("missed  Epoch / peer: 0.50x (target: 0.4x)"), "{text}");
+    }
+
+    #[test]
+    fn a_throughput_is_to_be_large() {
+        let measured = [
+            Measured { name: OURS[0], rounds: vec![10.0] },
+            Measured { name: OURS[1], rounds: vec![8.0] },
+            Measured { name: "peer", rounds: vec![20.0] },
+        ];
+        let text = Report::throughput("a row", &measured).ahead("peer", 2.1).to_string();
+        assert!(text.contains("| median M/s |") && text.contains("| 100 |"), "{text}");
+        assert!(text.contains("missed  Epoch / peer: 2x (target: at least 2.1x)"), "{text}");
+        assert!(text.contains("met     Hazard / peer: 2.50x (target: at least 2.1x)"), "{text}");
     }
 
     #[test]

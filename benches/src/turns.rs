@@ -27,15 +27,14 @@ pub struct Measured<M> {
 
 impl<M> Measured<M> {
     /// One figure out of many.
-    pub fn part(&self, part: impl Fn(&M) -> u64) -> Measured<f64> {
-        let rounds = self.rounds.iter().map(|measure| part(measure) as f64).collect();
-        Measured { name: self.name, rounds }
+    pub fn part(&self, part: impl Fn(&M) -> f64) -> Measured<f64> {
+        Measured { name: self.name, rounds: self.rounds.iter().map(part).collect() }
     }
 }
 
 /// One figure out of many, for all contenders.
 pub fn parts<M>(measured: &[Measured<M>], part: impl Fn(&M) -> u64) -> Vec<Measured<f64>> {
-    measured.iter().map(|measured| measured.part(&part)).collect()
+    measured.iter().map(|measured| measured.part(|it| part(it) as f64)).collect()
 }
 
 /// Runs the entries in turns, each with its number of operations.

@@ -1,5 +1,5 @@
-//! The rows, with the system's allocator.
+//! The schemes, with the system's allocator.
 
 fn main() {
-    sexton_benches::main("the system's");
+    sexton_benches::main::<sexton_benches::row::Row>("the system's");
 }

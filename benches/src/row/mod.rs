@@ -1,4 +1,4 @@
-//! The rows: one kind of work each, the same for all contenders.
+//! The schemes' rows: one kind of work each, the same for all contenders.
 
 mod burst;
 mod guards;
@@ -11,7 +11,7 @@ mod walk;
 
 use clap::ValueEnum;
 
-use crate::options::Settings;
+use crate::options::{self, Settings};
 use crate::report::Report;
 
 pub(crate) use pin::pins;
@@ -40,9 +40,8 @@ pub enum Row {
     Guards,
 }
 
-impl Row {
-    /// Measures it.
-    pub fn measure(self, settings: &Settings) -> Vec<Report> {
+impl options::Row for Row {
+    fn measure(self, settings: &Settings) -> Vec<Report> {
         match self {
             Self::Pin => pin::one_thread(settings),
             Self::Pin2 => pin::two_threads(settings),

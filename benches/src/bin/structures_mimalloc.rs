@@ -1,0 +1,8 @@
+//! The structures, with mimalloc.
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    sexton_benches::main::<sexton_benches::structure::Row>("mimalloc");
+}
