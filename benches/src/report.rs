@@ -262,7 +262,7 @@ mod tests {
             Measured { name: "peer", rounds: vec![20.0] },
         ];
         let text = Report::throughput("a row", &measured).ahead("peer", 2.1).to_string();
-        assert!(text.contains("| median M/s |") && text.contains("| 100 |"), "{text}");
+        assert!(text.contains("| median M/s |") && text.contains(" 100 |"), "{text}");
         assert!(text.contains("missed  Epoch / peer: 2x (target: at least 2.1x)"), "{text}");
         assert!(text.contains("met     Hazard / peer: 2.50x (target: at least 2.1x)"), "{text}");
     }
