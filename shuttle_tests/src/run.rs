@@ -7,13 +7,14 @@ use std::time::Instant;
 
 use sexton::{Domain, Epoch, Hazard, Scheme, epoch, hazard};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
-use shuttle::{Config, MaxSteps, Runner, current, thread};
+use shuttle::thread::{self, JoinHandle};
+use shuttle::{Config, MaxSteps, Runner, current};
 
 /// How often a scenario runs with each kind of schedule.
-const EXECUTIONS: usize = 200;
+const EXECUTIONS: usize = 600;
 
 /// How many times more in a deep run.
-const DEEP: usize = 50;
+const DEEP: usize = 30;
 
 /// Changes of priority, and one, in PCT schedules: bugs of this depth are found.
 const DEPTHS: [usize; 2] = [2, 4];
@@ -38,7 +39,12 @@ pub(crate) fn executions(of_default: usize) -> usize {
 
 /// Runs a scenario with many schedules, and says how many steps that took.
 pub(crate) fn explore(scenario: impl Fn() + Copy + Send + Sync + 'static) {
-    let executions = executions(EXECUTIONS);
+    explore_times(EXECUTIONS, scenario);
+}
+
+/// The same, with so many of each kind.
+pub(crate) fn explore_times(times: usize, scenario: impl Fn() + Copy + Send + Sync + 'static) {
+    let executions = executions(times);
     let begin = Instant::now();
     let mut steps = run(RandomScheduler::new(executions), scenario);
     for depth in DEPTHS {
@@ -78,8 +84,13 @@ where
         let shared = Arc::clone(&shared);
         thread::spawn(move || role(&shared))
     });
-    let results = threads.map(|thread| thread.join().expect("no role panics"));
+    let results = join(threads);
     (Arc::into_inner(shared).expect("all roles have ended"), results)
+}
+
+/// What threads return, which have exited then.
+pub(crate) fn join<X, const N: usize>(threads: [JoinHandle<X>; N]) -> [X; N] {
+    threads.map(|thread| thread.join().expect("no thread panics"))
 }
 
 /// Our own schemes, whose domains have settings.

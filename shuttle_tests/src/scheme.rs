@@ -1,11 +1,13 @@
 //! The core of a scheme: S1 to S5 of `src/scheme.rs`, with more threads than a model can have.
 
+use std::sync::Arc;
+
 use sexton::conformance::{Ledger, Tracked};
 use sexton::sync::Ordering::AcqRel;
 use sexton::{Atomic, Domain, Guard, Hazard, Owned, Ptr, Reclaimer, Scheme};
 use shuttle::thread;
 
-use crate::run::{explore, together};
+use crate::run::{explore_times, join, together};
 
 /// Links to values, in a domain.
 struct Links<S: Scheme, const N: usize> {
@@ -167,10 +169,10 @@ fn threads_that_exit_leave_nothing<S: Scheme>() {
 
 /// The domain goes while threads that have been in it still run, and exit later.
 fn a_domain_goes_before_its_threads<S: Scheme>() {
-    let ledger = Ledger::new();
-    let links = std::sync::Arc::new(Links::<S, 2> { ledger: ledger.clone(), ..Links::new() });
+    let links = Arc::new(Links::<S, 2>::new());
+    let ledger = links.ledger.clone();
     let threads = [0, 1, 2].map(|number| {
-        let links = std::sync::Arc::clone(&links);
+        let links = Arc::clone(&links);
         thread::spawn(move || {
             links.replace(&links.domain.pin(), number % 2);
             // Whoever is the last, has it go here.
@@ -179,7 +181,7 @@ fn a_domain_goes_before_its_threads<S: Scheme>() {
         })
     });
     drop(links);
-    threads.map(|thread| thread.join().expect("no thread panics"));
+    join(threads);
     ledger.assert_all_dead();
 }
 
@@ -198,11 +200,11 @@ fn a_thread_may_pin_while_it_exits<S: Scheme>() {
         static AT_EXIT: std::cell::RefCell<Vec<AtExit>> = std::cell::RefCell::new(Vec::new());
     }
 
-    let links = std::sync::Arc::new(Links::<S, 2>::new());
+    let links = Arc::new(Links::<S, 2>::new());
     let threads = [true, false].map(|early| {
-        let links = std::sync::Arc::clone(&links);
+        let links = Arc::clone(&links);
         thread::spawn(move || {
-            let ours = std::sync::Arc::clone(&links);
+            let ours = Arc::clone(&links);
             let at_exit = AtExit(Box::new(move || {
                 ours.read(&ours.domain.pin(), 0);
                 ours.replace(&ours.domain.pin(), 1);
@@ -217,8 +219,8 @@ fn a_thread_may_pin_while_it_exits<S: Scheme>() {
             }
         })
     });
-    threads.map(|thread| thread.join().expect("no thread panics"));
-    std::sync::Arc::into_inner(links).expect("all threads have exited").end();
+    join(threads);
+    Arc::into_inner(links).expect("all threads have exited").end();
 }
 
 crate::on_our_schemes! {
@@ -250,8 +252,8 @@ fn what_is_pending_is_bounded() {
         }
     }
 
-    let links = std::sync::Arc::new(Links::<Hazard, 2>::new());
-    let ours = std::sync::Arc::clone(&links);
+    let links = Arc::new(Links::<Hazard, 2>::new());
+    let ours = Arc::clone(&links);
     let sleeper = thread::spawn(move || {
         let guard = ours.domain.pin();
         let (mut one, mut two) = (guard.shield(), guard.shield());
@@ -263,10 +265,10 @@ fn what_is_pending_is_bounded() {
         ids.iter().flatten().for_each(|id| ours.ledger.assert_lives(*id, "under a sleeper"));
     });
     let writers = [0, 1, 2].map(|_| {
-        let links = std::sync::Arc::clone(&links);
+        let links = Arc::clone(&links);
         thread::spawn(move || replace_and_look(&links))
     });
-    writers.map(|thread| thread.join().expect("no thread panics"));
+    join(writers);
     // More than the bound was retired, else this were in vain; and what the sleeper does not cover
     // can be freed.
     assert!(links.domain.stats().retired > BOUND);
@@ -274,12 +276,13 @@ fn what_is_pending_is_bounded() {
     assert!(links.domain.stats().pending <= 2);
     sleeper.thread().unpark();
     sleeper.join().expect("it does not panic");
-    std::sync::Arc::into_inner(links).expect("all threads have exited").end();
+    Arc::into_inner(links).expect("all threads have exited").end();
 }
 
 mod bound {
     #[test]
     fn hazard() {
-        super::explore(super::what_is_pending_is_bounded);
+        // An execution has 40,000 steps.
+        super::explore_times(50, super::what_is_pending_is_bounded);
     }
 }

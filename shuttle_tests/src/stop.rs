@@ -16,7 +16,7 @@ use std::time::Instant;
 use shuttle::scheduler::{RandomScheduler, Schedule, Scheduler, Task, TaskId};
 use shuttle::thread;
 
-use crate::run::{executions, run};
+use crate::run::{executions, join, run};
 
 /// How often the victim is stopped at each of its steps, with other schedules.
 const EXECUTIONS: usize = 4;
@@ -112,7 +112,7 @@ impl<T: Send + Sync + 'static> Stopping<T> {
                     let shared = Arc::clone(&shared);
                     thread::spawn(move || others(&shared, number))
                 });
-                others.map(|thread| thread.join().expect("no thread panics"));
+                join(others);
                 meanwhile(&shared);
                 tell.others_are_done.store(true, Relaxed);
                 stopped.join().expect("it does not panic");
