@@ -19,7 +19,7 @@ use shuttle::thread;
 use crate::run::{executions, join, run};
 
 /// How often the victim is stopped at each of its steps, with other schedules.
-const EXECUTIONS: usize = 4;
+const EXECUTIONS: usize = 3;
 
 /// The first thread that the scenario's own has spawned.
 const VICTIM: usize = 1;

@@ -5,6 +5,7 @@ mod miri;
 mod mutants;
 mod sanitize;
 mod shell;
+mod shuttle;
 mod tree;
 
 use std::process::ExitCode;
@@ -23,6 +24,8 @@ struct Options {
 enum Check {
     /// Explores the models of `loom_tests/`, in both of their modes
     Loom(loom::Options),
+    /// Runs the scenarios of `shuttle_tests/`, with threads switched at random
+    Shuttle(shuttle::Options),
     /// Plants the bugs of `loom_tests/mutants/`, each of which must be caught
     Mutants(mutants::Options),
     /// Runs the tests under Miri: undefined behaviour, races, leaks
@@ -34,6 +37,7 @@ enum Check {
 fn main() -> ExitCode {
     let result = match Options::parse().check {
         Check::Loom(options) => loom::run(&options),
+        Check::Shuttle(options) => shuttle::run(&options),
         Check::Mutants(options) => mutants::run(&options),
         Check::Miri(options) => miri::run(&options),
         Check::Sanitize(options) => sanitize::run(&options),
