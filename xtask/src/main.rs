@@ -1,5 +1,6 @@
 //! The checks of sexton that take more than `cargo test`: `cargo xtask --help`.
 
+mod fuzz;
 mod loom;
 mod miri;
 mod mutants;
@@ -7,6 +8,7 @@ mod sanitize;
 mod shell;
 mod shuttle;
 mod tree;
+mod valgrind;
 
 use std::process::ExitCode;
 
@@ -32,6 +34,10 @@ enum Check {
     Miri(miri::Options),
     /// Runs the tests under ThreadSanitizer and AddressSanitizer
     Sanitize(sanitize::Options),
+    /// Runs some tests under Valgrind
+    Valgrind(valgrind::Options),
+    /// Drives each structure against a model, with operations and schedules that a fuzzer chooses
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +47,8 @@ fn main() -> ExitCode {
         Check::Mutants(options) => mutants::run(&options),
         Check::Miri(options) => miri::run(&options),
         Check::Sanitize(options) => sanitize::run(&options),
+        Check::Valgrind(options) => valgrind::run(&options),
+        Check::Fuzz(options) => fuzz::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
