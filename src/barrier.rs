@@ -53,7 +53,7 @@
 use std::time::Instant;
 
 use crate::sync::counter::{self, AtomicU64 as Cost};
-use crate::sync::{AtomicBool, AtomicU64, MODEL, Ordering, const_where_possible, fence};
+use crate::sync::{AtomicBool, AtomicU64, MODEL, Ordering, const_where_possible, fence, sized};
 
 /// How a domain's readers are ordered against its reclaimers.
 ///
@@ -108,7 +108,7 @@ pub(crate) fn heavy_is_to_be_had() -> bool {
 }
 
 /// Linux.
-#[cfg(all(target_os = "linux", not(any(miri, loom, crossbeam_loom))))]
+#[cfg(all(target_os = "linux", not(any(miri, loom, crossbeam_loom, shuttle))))]
 mod platform {
     use crate::sync::{Ordering, compiler_fence};
 
@@ -135,7 +135,7 @@ mod platform {
 }
 
 /// Windows.
-#[cfg(all(windows, not(any(miri, loom, crossbeam_loom))))]
+#[cfg(all(windows, not(any(miri, loom, crossbeam_loom, shuttle))))]
 mod platform {
     use crate::sync::{Ordering, compiler_fence};
 
@@ -152,7 +152,7 @@ mod platform {
 }
 
 /// Elsewhere, and where a tool watches that knows of no such thing: two full fences.
-#[cfg(any(not(any(target_os = "linux", windows)), miri, loom, crossbeam_loom))]
+#[cfg(any(not(any(target_os = "linux", windows)), miri, loom, crossbeam_loom, shuttle))]
 mod platform {
     use crate::sync::{Ordering, fence};
 
@@ -274,10 +274,10 @@ const MAX_COST: u64 = 50_000;
 const COST_PER_OBJECT: u64 = 4;
 
 /// A batch is never smaller than this (if its domain's builder does not say so), in objects.
-pub(crate) const MIN_BATCH: usize = if MODEL { 1 } else { 256 };
+pub(crate) const MIN_BATCH: usize = sized(1, 4, 256);
 
 /// A batch is never larger than this, in objects.
-pub(crate) const MAX_BATCH: usize = if MODEL { 1 } else { 4096 };
+pub(crate) const MAX_BATCH: usize = sized(1, 4, 4096);
 
 #[cfg(all(test, not(any(loom, crossbeam_loom))))]
 mod litmus;

@@ -94,7 +94,7 @@ pub(crate) struct Records<X> {
     table: Segments<Place<X>>,
     settings: Settings,
     /// In a model each domain has barriers of its own.
-    #[cfg(any(loom, crossbeam_loom))]
+    #[cfg(any(loom, crossbeam_loom, shuttle))]
     barriers: Barriers,
 }
 
@@ -105,20 +105,20 @@ impl<X> Records<X> {
                 opening: CachePadded::new(AtomicUsize::new(1)),
                 table: Segments::new(),
                 settings,
-                #[cfg(any(loom, crossbeam_loom))]
+                #[cfg(any(loom, crossbeam_loom, shuttle))]
                 barriers: Barriers::new(),
             }
         }
     }
 
-    #[cfg(not(any(loom, crossbeam_loom)))]
+    #[cfg(not(any(loom, crossbeam_loom, shuttle)))]
     #[expect(clippy::unused_self, reason = "in a model they are the domain's")]
     pub(crate) fn barriers(&self) -> &Barriers {
         static PROCESS: Barriers = Barriers::new();
         &PROCESS
     }
 
-    #[cfg(any(loom, crossbeam_loom))]
+    #[cfg(any(loom, crossbeam_loom, shuttle))]
     pub(crate) fn barriers(&self) -> &Barriers {
         &self.barriers
     }

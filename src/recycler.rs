@@ -18,7 +18,7 @@ use crate::retired::{NODE_ALIGN, Vtable};
 
 /// How much a thread keeps in a domain if nothing else is said, in bytes.
 pub(crate) const DEFAULT_LIMIT: usize =
-    if cfg!(any(miri, loom, crossbeam_loom, sexton_sanitize)) { 0 } else { 64 << 10 };
+    if cfg!(any(miri, loom, crossbeam_loom, shuttle, sexton_sanitize)) { 0 } else { 64 << 10 };
 
 /// Lists: for blocks of 8, 16, ... bytes.
 const CLASSES: usize = 32;

@@ -8,13 +8,13 @@ use core::fmt;
 use core::ptr;
 use core::slice;
 
-use crate::sync::{AtomicPtr, MODEL, Ordering, null_pointers};
+use crate::sync::{AtomicPtr, MODEL, Ordering, null_pointers, sized};
 
 /// The length of the first segment.
 const FIRST: usize = if MODEL { 2 } else { 8 };
 
 /// Segments at most: with these a table has more places than there can be threads.
-const SEGMENTS: usize = if MODEL { 2 } else { 26 };
+const SEGMENTS: usize = sized(2, 4, 26);
 
 /// A table of `T`, which begin as their default.
 pub(crate) struct Segments<T> {

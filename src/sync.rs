@@ -3,11 +3,13 @@
 //! Everything concurrent in this crate goes through here, so that a model checker sees all of it.
 //! Normally the names are those of `core` and `std`. With `--cfg loom` or `--cfg crossbeam_loom`
 //! they are loom's, and every interleaving that loom's memory model allows is explored. (There are
-//! two because the two adapted crates each have a name of their own for their loom mode.)
+//! two because the two adapted crates each have a name of their own for their loom mode.) With
+//! `--cfg shuttle` they are shuttle's: interleavings at random, sequentially consistent, of scenarios
+//! that are larger than loom can explore.
 //!
 //! The module is public for the authors of [schemes](crate::Scheme): [`Scheme::protect`] is given
 //! one of these atomics, and a scheme that takes its own atomics from here can be checked by loom
-//! with no change.
+//! and shuttle with no change.
 //!
 //! [`Scheme::protect`]: crate::Scheme::protect
 //!
@@ -19,69 +21,19 @@
 //! assert_eq!(counter.load(Ordering::Relaxed), 1);
 //! ```
 
+#[cfg(all(shuttle, any(loom, crossbeam_loom)))]
+compile_error!("loom and shuttle exclude one another");
+
+/// The twins, which have the same names in them.
+#[cfg_attr(not(any(loom, crossbeam_loom, shuttle)), path = "sync/machine.rs")]
+#[cfg_attr(any(loom, crossbeam_loom), path = "sync/loom.rs")]
+#[cfg_attr(shuttle, path = "sync/shuttle.rs")]
+mod imp;
+
 #[cfg(not(any(loom, crossbeam_loom)))]
-mod imp {
-    pub use core::sync::atomic::{
-        AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
-    };
-    pub use crossbeam_utils::Backoff;
-    pub use std::sync::Arc;
-    pub use std::thread_local;
-
-    /// So many null pointers.
-    pub(crate) const fn null_pointers<T, const N: usize>() -> [AtomicPtr<T>; N] {
-        [const { AtomicPtr::new(core::ptr::null_mut()) }; N]
-    }
-
-    /// `core`'s cell, with the interface of loom's, which sees each access.
-    #[derive(Debug, Default)]
-    pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
-
-    impl<T> UnsafeCell<T> {
-        #[cfg_attr(not(test), allow(dead_code, reason = "the twin of loom's"))]
-        pub(crate) const fn new(value: T) -> Self {
-            Self(core::cell::UnsafeCell::new(value))
-        }
-
-        #[inline(always)]
-        pub(crate) fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
-            access(self.0.get())
-        }
-    }
-}
-
-#[cfg(any(loom, crossbeam_loom))]
-mod imp {
-    pub use loom::sync::Arc;
-    pub use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
-    pub use loom::thread_local;
-
-    pub(crate) use loom::cell::UnsafeCell;
-
-    /// So many null pointers.
-    pub(crate) fn null_pointers<T, const N: usize>() -> [AtomicPtr<T>; N] {
-        core::array::from_fn(|_| AtomicPtr::new(core::ptr::null_mut()))
-    }
-
-    /// loom knows no compiler fence. The full fence is stronger, so what depends on a compiler
-    /// fence must be tested on the machine as well.
-    pub use loom::sync::atomic::fence as compiler_fence;
-
-    /// Waiting does not change what a lock-free loop may do next, so a model has none of it.
-    #[derive(Debug, Default)]
-    pub struct Backoff;
-
-    impl Backoff {
-        /// A backoff that never waits.
-        #[must_use]
-        pub fn new() -> Self {
-            Self
-        }
-
-        /// Does nothing.
-        pub fn spin(&self) {}
-    }
-}
+mod cell;
+#[cfg(any(loom, crossbeam_loom, shuttle))]
+mod no_backoff;
 
 pub use imp::*;
 
@@ -91,14 +43,14 @@ pub(crate) use imp::{UnsafeCell, null_pointers};
 macro_rules! constant_thread_local {
     ($($(#[$attribute:meta])* static $name:ident: $type:ty = $begin:expr;)*) => { $(
         #[cfg(not(any(loom, crossbeam_loom)))]
-        std::thread_local! { $(#[$attribute])* static $name: $type = const { $begin }; }
+        crate::sync::thread_local! { $(#[$attribute])* static $name: $type = const { $begin }; }
         #[cfg(any(loom, crossbeam_loom))]
-        loom::thread_local! { $(#[$attribute])* static $name: $type = $begin; }
+        crate::sync::thread_local! { $(#[$attribute])* static $name: $type = $begin; }
     )* };
 }
 pub(crate) use constant_thread_local;
 
-/// Defines a function that is `const` where atomics can be made in constants: not in a model.
+/// Defines a function that is `const` where atomics can be made in constants: not with loom.
 macro_rules! const_where_possible {
     ($(#[$attribute:meta])* $visible:vis fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty $body:block) => {
         #[cfg(not(any(loom, crossbeam_loom)))]
@@ -110,7 +62,18 @@ macro_rules! const_where_possible {
 pub(crate) use const_where_possible;
 
 /// Whether this is a model: then sizes are small, so that their ends are reached.
-pub(crate) const MODEL: bool = cfg!(any(loom, crossbeam_loom));
+pub(crate) const MODEL: bool = cfg!(any(loom, crossbeam_loom, shuttle));
+
+/// A size where shuttle, whose scenarios have more threads and objects, wants another than loom.
+pub(crate) const fn sized(loom: usize, shuttle: usize, machine: usize) -> usize {
+    if cfg!(shuttle) {
+        shuttle
+    } else if MODEL {
+        loom
+    } else {
+        machine
+    }
+}
 
 /// What statistics are counted with, and threads numbered: always the machine's own.
 ///

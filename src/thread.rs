@@ -258,12 +258,12 @@ impl Drop for Numbers {
 
 /// The process's numbers; a model's, whose threads all run on one of the machine's.
 fn numbers<T>(of: impl FnOnce(&Numbers) -> T) -> T {
-    #[cfg(not(any(loom, crossbeam_loom)))]
+    #[cfg(not(any(loom, crossbeam_loom, shuttle)))]
     {
         static NUMBERS: Numbers = Numbers::new();
         of(&NUMBERS)
     }
-    #[cfg(any(loom, crossbeam_loom))]
+    #[cfg(any(loom, crossbeam_loom, shuttle))]
     {
         std::thread_local! {
             static NUMBERS: Numbers = const { Numbers::new() };

@@ -267,7 +267,7 @@ impl Buckets {
 }
 
 /// A boxed slice of null slots, by its first; `None` when there is no memory.
-#[cfg(not(any(loom, crossbeam_loom)))]
+#[cfg(not(any(loom, crossbeam_loom, shuttle)))]
 fn new_segment(segment: usize) -> Option<*mut Slot> {
     let layout = core::alloc::Layout::array::<Slot>(segment_len(segment)).ok()?;
     // A large one is not written now, but page by page, as it is used.
@@ -277,7 +277,7 @@ fn new_segment(segment: usize) -> Option<*mut Slot> {
 }
 
 /// As above; a model's atomics must be made one by one.
-#[cfg(any(loom, crossbeam_loom))]
+#[cfg(any(loom, crossbeam_loom, shuttle))]
 fn new_segment(segment: usize) -> Option<*mut Slot> {
     let slots: Box<[Slot]> = (0..segment_len(segment)).map(|_| Slot::null()).collect();
     Some(Box::into_raw(slots).cast())

@@ -79,6 +79,17 @@ pub(crate) fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f32())
 }
 
+/// Fails with one clear line unless a program is there, which answers to this argument.
+///
+/// # Errors
+/// The line.
+pub(crate) fn need(program: &str, argument: &str, how_to_get_it: &str) -> Result<()> {
+    match output(Command::new(program).arg(argument)) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!("there is no {program}: {how_to_get_it}").into()),
+    }
+}
+
 /// Fails with one clear line unless a nightly toolchain is there that has these components.
 ///
 /// # Errors

@@ -45,6 +45,22 @@ impl Workspace {
         self.target.join(kind)
     }
 
+    /// The names of the files in `tests/`, which are the library's.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub(crate) fn test_files(&self) -> Result<Vec<String>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(self.root.join("tests"))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                files.extend(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
     /// Makes a copy of all files that git knows or would add, for builds of one kind, at the same
     /// place each time. Files that are the same stay untouched, so cargo builds what has changed.
     ///

@@ -1,0 +1,95 @@
+//! Histories of all structures are linearizable, and what is not is found out: see
+//! `linearizability/`, where the same is done with the machine's threads.
+
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::panic::catch_unwind;
+use std::sync::Arc;
+
+use sexton::{Domain, HashMap, Queue, RcuCell, Scheme, Stack};
+use sexton_linearizability::broken::{ForgetfulCell, TwoStepMap, UnfairQueue};
+use sexton_linearizability::{Dice, Recorder, Subject, cell, check, record};
+use shuttle::rand::{Rng, thread_rng};
+use shuttle::scheduler::RandomScheduler;
+use shuttle::thread;
+
+use crate::run::run;
+
+const THREADS: usize = 3;
+
+/// Operations of a thread.
+const OPERATIONS: usize = 6;
+
+/// A history of operations, which differ from execution to execution.
+fn assert_linearizable<S: Subject + 'static>(subject: S)
+where
+    sexton_linearizability::Operation<S>: 'static,
+{
+    let shared = Arc::new((subject, Recorder::default()));
+    let seed = thread_rng().r#gen();
+    let threads: Vec<_> = (0..THREADS)
+        .map(|number| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                record(&shared.1, &shared.0, &mut Dice::new(seed, number), OPERATIONS)
+            })
+        })
+        .collect();
+    let join = |thread: thread::JoinHandle<_>| thread.join().expect("no operation panics");
+    if let Err(history) = check::<S>(threads.into_iter().map(join).collect()) {
+        panic!("{history}");
+    }
+}
+
+fn stack<S: Scheme>() {
+    assert_linearizable(Stack::<u64, Domain<S>>::with_reclaimer(Domain::new()));
+}
+
+fn queue<S: Scheme>() {
+    assert_linearizable(Queue::<u64, Domain<S>>::with_reclaimer(Domain::new()));
+}
+
+fn rcu_cell<S: Scheme>() {
+    assert_linearizable(RcuCell::<u64, Domain<S>>::with_reclaimer(cell::BEGIN, Domain::new()));
+}
+
+fn new_map<V, S: Scheme>() -> HashMap<u64, V, BuildHasherDefault<DefaultHasher>, Domain<S>> {
+    let hash = BuildHasherDefault::default();
+    HashMap::with_capacity_and_hasher_and_reclaimer(0, hash, Domain::new())
+}
+
+fn map<S: Scheme>() {
+    assert_linearizable(new_map::<u64, S>());
+}
+
+fn set<S: Scheme>() {
+    assert_linearizable(new_map::<(), S>());
+}
+
+crate::on_our_schemes! { stack queue rcu_cell map set }
+
+/// Asserts that a scenario fails.
+fn assert_rejected(scenario: fn()) {
+    let outcome = catch_unwind(|| run(RandomScheduler::new(2000), scenario));
+    assert!(outcome.is_err(), "the check has rejected nothing");
+}
+
+#[test]
+fn a_queue_that_is_unfair_now_and_then_is_rejected() {
+    assert_rejected(|| assert_linearizable(UnfairQueue::default()));
+}
+
+#[test]
+fn a_map_that_replaces_in_two_steps_is_rejected() {
+    assert_rejected(|| {
+        let map = HashMap::with_reclaimer(Domain::new());
+        assert_linearizable(TwoStepMap { map, between: || () });
+    });
+}
+
+#[test]
+fn a_cell_that_forgets_an_update_is_rejected() {
+    assert_rejected(|| {
+        let cell = RcuCell::with_reclaimer(cell::BEGIN, Domain::new());
+        assert_linearizable(ForgetfulCell { cell, between: || () });
+    });
+}
