@@ -95,6 +95,11 @@ pub(crate) fn heavy_is_to_be_had() -> bool {
     const NO: usize = 2;
     static ANSWER: AtomicUsize = AtomicUsize::new(UNKNOWN);
 
+    // What a model does may not depend on what was tried in an earlier iteration.
+    if MODEL {
+        return true;
+    }
+
     // Relaxed: two threads that both try find the same, or one of them finds a refusal, which a
     // domain that was told otherwise learns at its first heavy barrier.
     match ANSWER.load(Relaxed) {
@@ -151,8 +156,25 @@ mod platform {
     }
 }
 
+/// In a model, where loom has been taught what they mean (`loom_tests/loom.patch`).
+#[cfg(all(loom, loom_barriers))]
+mod platform {
+    pub(super) use loom::sync::atomic::light_barrier as light;
+
+    pub(super) fn heavy() -> bool {
+        loom::sync::atomic::heavy_barrier();
+        true
+    }
+}
+
 /// Elsewhere, and where a tool watches that knows of no such thing: two full fences.
-#[cfg(any(not(any(target_os = "linux", windows)), miri, loom, crossbeam_loom, shuttle))]
+#[cfg(any(
+    not(any(target_os = "linux", windows)),
+    miri,
+    crossbeam_loom,
+    shuttle,
+    all(loom, not(loom_barriers))
+))]
 mod platform {
     use crate::sync::{Ordering, fence};
 

@@ -1,6 +1,6 @@
 //! Our epochs: what can go wrong with pins, stamps and advances. See the head of `src/epoch.rs`.
 
-use sexton::{Epoch, Reclaimer};
+use sexton::{Epoch, Reclaimer, epoch};
 
 use crate::model::{Limits, explore, together};
 use crate::scheme::{Links, load, read, warm_up};
@@ -46,6 +46,35 @@ fn two_who_advance_do_not_pass_a_reader() {
                     links.replace(&links.domain.pin(), 0, 12);
                 },
                 |links| links.replace(&links.domain.pin(), 1, 20),
+                |links| {
+                    assert!([0, 10, 11, 12].contains(&load(&links.domain, &links.links[0])));
+                },
+            ],
+        );
+    });
+}
+
+/// Guards the distance: an advance whose barrier came before a block was stamped, and before a reader
+/// pinned, orders neither against the other. So the reader may have the newer epoch and still find
+/// what is in the block.
+#[test]
+fn an_object_waits_for_two_barriers_after_its_stamp() {
+    explore(Limits::preemptions(1, 2).asymmetric(), || {
+        together(
+            Links::<Epoch, 2>::in_domain(epoch::Builder::new().nobody_collects().build(), 0),
+            warm_up,
+            [
+                // Advances once; another thread comes in between its barrier and its CAS.
+                |links| links.replace(&links.domain.pin(), 1, 20),
+                |links| {
+                    let guard = links.domain.pin();
+                    links.replace(&guard, 0, 10);
+                    links.replace(&guard, 0, 11);
+                    // The block has its stamp. Here the two others have their turn.
+                    loom::thread::yield_now();
+                    drop(guard);
+                    links.replace(&links.domain.pin(), 0, 12);
+                },
                 |links| {
                     assert!([0, 10, 11, 12].contains(&load(&links.domain, &links.links[0])));
                 },

@@ -36,7 +36,7 @@ fn an_inner_guard_leaves_the_outer_ones_slots_alone() {
 /// Guards the slots beyond a guard's first block: a scan sees them, from the first use on.
 #[test]
 fn a_slot_of_another_block_protects() {
-    explore(Limits::preemptions(2, 3), || {
+    explore(Limits::preemptions(1, 2).asymmetric(), || {
         together(
             Links::<Hazard, 1>::new(0),
             warm_up,
@@ -58,7 +58,7 @@ fn a_slot_of_another_block_protects() {
 /// of the one before only after its reads.
 #[test]
 fn a_slot_goes_from_shield_to_shield() {
-    explore(Limits::preemptions(2, 3), || {
+    explore(Limits::preemptions(2, 3).asymmetric(), || {
         together(
             Links::<Hazard, 2>::new(0),
             warm_up,

@@ -25,12 +25,18 @@ pub(crate) struct Limits {
     /// How many steps an iteration may have, all threads together: a model that needs more hangs.
     branches: usize,
     reuse: Reuse,
+    asymmetric: bool,
 }
 
 impl Limits {
     /// All interleavings.
-    pub(crate) const ALL: Self =
-        Self { preemptions: None, deep: None, branches: 2_000, reuse: Reuse::Never };
+    pub(crate) const ALL: Self = Self {
+        preemptions: None,
+        deep: None,
+        branches: 2_000,
+        reuse: Reuse::Never,
+        asymmetric: false,
+    };
 
     /// As many preemptions, and so many in a deep run.
     pub(crate) const fn preemptions(bound: usize, deep: usize) -> Self {
@@ -45,6 +51,13 @@ impl Limits {
     /// With freed nodes used again.
     pub(crate) const fn reusing(self) -> Self {
         Self { reuse: Reuse::OldestFirst, ..self }
+    }
+
+    /// With barriers whose light half is no fence, as on the machine; otherwise both halves are full
+    /// fences, which hide what else is missing, and cost a tenth. (With loom as published they are
+    /// full fences in any case.)
+    pub(crate) const fn asymmetric(self) -> Self {
+        Self { asymmetric: true, ..self }
     }
 
     fn bound(self) -> Option<usize> {
@@ -62,6 +75,10 @@ pub(crate) fn explore(limits: Limits, model: fn()) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = bound;
     builder.max_branches = limits.branches;
+    #[cfg(loom_barriers)]
+    {
+        builder.asymmetric_barriers = limits.asymmetric;
+    }
     // Of the machine, not of the model.
     let iterations = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&iterations);

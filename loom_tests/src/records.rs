@@ -3,7 +3,7 @@
 use sexton::sync::Ordering::{AcqRel, Relaxed};
 use sexton::{Atomic, Domain, Epoch, Hazard, Owned, Ptr, Reclaimer, Scheme, epoch, hazard};
 
-use crate::model::{self, together, together_and_gone};
+use crate::model::{self, Limits, explore, together, together_and_gone};
 use crate::scheme::{Links, load, warm_up};
 use crate::witness::Witness;
 
@@ -136,6 +136,28 @@ fn a_domain_frees_what_is_pending_when_it_goes<S: Scheme>() {
     drop(links);
 }
 
+/// Guards the end of a domain: it frees, too, what was found to be ripe and waits for its turn, of
+/// which there is more than a section's end frees.
+#[test]
+fn a_domain_frees_what_waits_for_its_turn_when_it_goes() {
+    explore(Limits::preemptions(0, 1), || {
+        let (links, _) = together(
+            Links::<Epoch, 1>::new(0),
+            warm_up,
+            [|links| {
+                let guard = links.domain.pin();
+                (0..40).for_each(|number| links.replace(&guard, 0, number));
+                drop(guard);
+                // As many epochs as these objects wait for.
+                (0..4).for_each(|number| links.replace(&links.domain.pin(), 0, number));
+                let stats = links.domain.stats();
+                assert!(stats.reclaimed > 0 && stats.pending > 4, "{stats:?}");
+            }],
+        );
+        drop(links);
+    });
+}
+
 /// A scheme whose domains have settings.
 trait Built: Scheme {
     /// A domain in which blocks are used again.
@@ -244,15 +266,15 @@ crate::on_schemes! {
         hazard: Limits::preemptions(2, 3),
     }
     what_is_protected_needs_no_other_barriers {
-        epoch: Limits::preemptions(2, 3),
-        hazard: Limits::preemptions(2, 3),
+        epoch: Limits::preemptions(1, 2).asymmetric(),
+        hazard: Limits::preemptions(1, 2).asymmetric(),
     }
     a_shared_barrier_serves_what_was_retired_before_it {
-        hazard: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2).asymmetric(),
     }
     a_collector_and_the_bags_owner_are_not_both_in_it {
         epoch: Limits::preemptions(1, 2),
-        hazard: Limits::preemptions(2, 3),
+        hazard: Limits::preemptions(2, 3).asymmetric(),
     }
     what_an_exited_thread_has_left_is_not_freed_too_early {
         epoch: Limits::preemptions(0, 1),

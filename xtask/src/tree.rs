@@ -191,12 +191,13 @@ pub(crate) fn models(
     cargo
         .args(["test", "--release", "--package=sexton-loom-tests", "--lib"])
         .current_dir(copy)
-        .env("RUSTFLAGS", format!("--cfg {}", mode.name()))
         .env("CARGO_TARGET_DIR", workspace.target(mode.name()));
+    let mut flags = format!("--cfg {}", mode.name());
     if let Some(loom) = loom {
         cargo.arg("--config").arg(format!("patch.crates-io.loom.path={:?}", loom));
-        cargo.env("SEXTON_LOOM_PATCHED", "1");
+        flags.push_str(" --cfg loom_barriers");
     }
+    cargo.env("RUSTFLAGS", flags);
     cargo
 }
 
