@@ -2,7 +2,7 @@
 //!
 //! A *path* goes from a key's home to the first EMPTY.
 
-use crate::memory::{Key, Pointer, Word};
+use crate::memory::{Key, Word};
 use crate::migration::Walk;
 use crate::process::{At, Effect, Fault, Turn};
 use crate::{LeftOut, Op};
@@ -12,11 +12,8 @@ use crate::{LeftOut, Op};
 pub struct Lookup {
     /// The slot.
     pub slot: u8,
-    /// A reader's: the slots of this table that the last one has named in a MOVED with the key's
-    /// tag, a bit each.
-    pub named: u8,
-    /// A reader's: the slots of the next table that this one has named.
-    pub moved: u8,
+    /// Whether it has met a slot that was frozen or moved.
+    pub met_frozen: bool,
 }
 
 impl Lookup {
@@ -35,8 +32,7 @@ impl Turn<'_> {
 
     /// Where the path begins.
     pub(crate) fn home(&self) -> Lookup {
-        let slot = self.protocol.home(self.me.table, self.key());
-        Lookup { slot, named: 0, moved: 0 }
+        Lookup { slot: self.protocol.home(self.me.table, self.key()), met_frozen: false }
     }
 
     /// Reads a slot of the path.
@@ -46,55 +42,52 @@ impl Turn<'_> {
             self.blame(Fault::Full(self.me.table));
             return;
         }
+        let is_reader = matches!(self.op, Op::Get(_));
         let word = self.memory.word(self.me.table, lookup.slot);
-        if matches!(self.op, Op::Get(_)) {
-            self.read(lookup, word);
-        } else {
-            self.write(lookup, word);
-        }
-    }
-
-    fn read(&mut self, lookup: Lookup, word: Word) {
-        let (key, tag) = (self.key(), self.protocol.tag(self.key()));
-        let is_named = lookup.named & (1 << lookup.slot) != 0;
-        let follows_copy = (is_named && !self.omits(LeftOut::TentativeIsLiveWhereNamed))
-            || self.omits(LeftOut::GhostsAreSkipped);
+        let is_frozen = match word {
+            Word::Frozen(_) => true,
+            Word::Moved => !(is_reader && self.omits(LeftOut::ReaderFollowsMoved)),
+            Word::FrozenEmpty => !(is_reader && self.omits(LeftOut::FrozenEmptyLeadsOn)),
+            Word::Empty | Word::Tomb | Word::Entry(_) => false,
+        };
+        let lookup = Lookup { met_frozen: lookup.met_frozen || is_frozen, ..lookup };
+        // What is frozen is for readers only: a writer migrates it.
+        let may_be_it = match word {
+            Word::Frozen(_) if !is_reader => None,
+            _ => word.pointer().filter(|it| it.tag == self.protocol.tag(self.key())),
+        };
         self.me.at = match word {
-            Word::Empty if lookup.moved == 0 => return self.answer(key, 0),
-            Word::FrozenEmpty if lookup.moved == 0 && self.omits(LeftOut::FrozenEmptyLeadsOn) => {
-                return self.answer(key, 0);
-            }
-            Word::Empty | Word::FrozenEmpty => At::Next(lookup),
-            Word::Entry(it) | Word::Frozen(it) if it.tag == tag => At::Validate(lookup, word),
-            Word::Tentative(it) if it.tag == tag && follows_copy => At::Validate(lookup, word),
-            Word::Moved { to, tag: its }
-                if its == tag && !self.omits(LeftOut::ReaderFollowsMoved) =>
-            {
-                At::Find(Lookup { moved: lookup.moved | (1 << to), ..lookup }.next())
-            }
+            Word::Empty | Word::FrozenEmpty => return self.absent(lookup),
+            _ if may_be_it.is_some() => At::Validate(lookup, word),
             _ => At::Find(lookup.next()),
         };
     }
 
-    fn write(&mut self, lookup: Lookup, word: Word) {
-        let (key, tag) = (self.key(), self.protocol.tag(self.key()));
-        self.me.at = match word {
-            Word::Empty if matches!(self.op, Op::Remove(_)) => return self.answer(key, 0),
-            Word::Empty => At::Take(lookup),
-            Word::Entry(it) if it.tag == tag => At::Validate(lookup, word),
-            Word::Entry(_) | Word::Tomb | Word::Tentative(_) => At::Find(lookup.next()),
-            Word::FrozenEmpty | Word::FrozenTomb | Word::Frozen(_) | Word::Moved { .. } => {
-                At::Into(Some(lookup))
-            }
+    /// The path has ended.
+    fn absent(&mut self, lookup: Lookup) {
+        self.me.at = match self.op {
+            Op::Get(_) if lookup.met_frozen => At::Next,
+            Op::Insert(..) | Op::Remove(_) if lookup.met_frozen => At::Into { for_path: true },
+            Op::Insert(..) => At::Reserve(lookup),
+            Op::Get(key) | Op::Remove(key) => return self.answer(key, 0),
+            Op::Migrate { .. } => unreachable!("a migration looks for no key"),
         };
+    }
+
+    /// Reads whether a migration has begun: then nothing more is to come into this table, so that
+    /// what is in it fits into the next one.
+    pub(crate) fn reserve(&mut self, lookup: Lookup) {
+        let has_next = self.memory.tables[usize::from(self.me.table)].has_next;
+        self.me.at = if has_next { At::Into { for_path: true } } else { At::Take(lookup) };
     }
 
     /// Reads the slot again, when its entry has been announced, and then its key.
     pub(crate) fn validate(&mut self, lookup: Lookup, word: Word) {
-        let pointer = pointer_of(word).expect("what is validated points to an entry");
+        let pointer = word.pointer().expect("what is validated points to an entry");
         let now = self.memory.word(self.me.table, lookup.slot);
-        // The state bits may have changed: the entry is in the map with either.
-        let is_there = now == word || matches!(self.op, Op::Get(_)) && pointer_of(now) == Some(pointer);
+        // A reader does not mind if it was frozen meanwhile.
+        let is_there =
+            now == word || (matches!(self.op, Op::Get(_)) && now.pointer() == Some(pointer));
         if !is_there && !self.omits(LeftOut::LookupValidates) {
             self.me.at = At::Find(lookup);
             return;
@@ -111,7 +104,7 @@ impl Turn<'_> {
 
     /// Replaces or removes what was found.
     pub(crate) fn exchange(&mut self, lookup: Lookup, word: Word) {
-        let found = pointer_of(word).expect("what was found is an entry");
+        let found = word.pointer().expect("what was found is an entry");
         // It is protected since it was found.
         let old = self.memory.entry(found).map_or(0, |entry| entry.value);
         let to = self.me.new.map_or(Word::Tomb, Word::Entry);
@@ -144,49 +137,43 @@ impl Turn<'_> {
     }
 
     /// Announces the next table and looks whether it was retired meanwhile: it cannot have been
-    /// as long as the root is this one. If the root has gone on, so has the map: again from there.
-    pub(crate) fn next(&mut self, lookup: Lookup) {
-        if self.memory.root != self.me.table && !self.omits(LeftOut::NextTableValidated) {
-            self.me.at = At::Root;
-            return;
-        }
-        self.enter(self.me.table + 1);
-        self.me.at = At::Find(Lookup { named: lookup.moved, ..self.home() });
-    }
-
-    /// The same, to migrate the path into it.
-    pub(crate) fn into_next(&mut self, path: Option<Lookup>) {
+    /// as long as the root is this one. If the root has gone on, so has the map.
+    fn next_is_protected(&mut self) -> bool {
         let validates =
             !self.omits(LeftOut::NextTableValidated) && !self.omits(LeftOut::OneMigrationAtATime);
-        if self.memory.root != self.me.table && validates {
-            match path {
-                Some(_) => self.me.at = At::Root,
-                None => self.done(),
-            }
-            return;
+        if validates && self.memory.root != self.me.table {
+            return false;
         }
-        if self.memory.tables[usize::from(self.me.table) + 1].retired {
-            self.blame(Fault::DeadTable(self.me.table + 1));
+        let next = self.me.table + 1;
+        if self.memory.tables[usize::from(next)].retired {
+            self.blame(Fault::DeadTable(next));
         }
-        if path.is_some() && self.omits(LeftOut::WriterMigratesPath) {
-            return self.path_migrated();
-        }
-        let descending = matches!(self.op, Op::Migrate { descending: true });
-        let path = path.map(|_| self.home().slot);
-        self.me.at = At::Migrate(Walk::new(path, descending));
+        true
     }
 
-    /// The key's whole path has been migrated: it goes on in the next table.
-    pub(crate) fn path_migrated(&mut self) {
+    /// Goes on in the next table.
+    pub(crate) fn next(&mut self) {
+        if self.next_is_protected() {
+            self.in_next();
+        } else {
+            self.me.at = At::Root;
+        }
+    }
+
+    /// Migrates into the next table.
+    pub(crate) fn migrate_next(&mut self, for_path: bool) {
+        match (self.next_is_protected(), for_path) {
+            (true, true) if self.omits(LeftOut::WriterMigratesPath) => self.in_next(),
+            (true, true) => self.me.at = At::Migrate(Walk::path(self.home().slot)),
+            (true, false) => self.me.at = At::Migrate(Walk::all(self.op)),
+            (false, true) => self.me.at = At::Root,
+            (false, false) => self.done(),
+        }
+    }
+
+    /// Looks for its key in the next table, which it protects.
+    pub(crate) fn in_next(&mut self) {
         self.me.table += 1;
         self.me.at = At::Find(self.home());
-    }
-}
-
-/// The entry that a word points to.
-fn pointer_of(word: Word) -> Option<Pointer> {
-    match word {
-        Word::Entry(pointer) | Word::Frozen(pointer) | Word::Tentative(pointer) => Some(pointer),
-        _ => None,
     }
 }

@@ -9,24 +9,32 @@
 //! The loom models run the code, under weak memory, and reach a few interleavings of a few
 //! operations. This one runs the *protocol*, sequentially consistent, and reaches all of them: with
 //! more processes, with sleepers everywhere, and with addresses that come back. What the code adds
-//! to the protocol (orderings, chunks, sizes) is not here.
+//! to the protocol (orderings, chunks, room in the next table, paths around a table's end) is not
+//! here.
 //!
 //! # The protocol
 //!
-//! A slot is one word. A *path* goes from a key's home to the first EMPTY.
+//! A slot is one word. A *path* goes from a key's home to the first EMPTY; a slot that was taken is
+//! never EMPTY again. Whoever migrates a slot
 //!
-//! 1. *Freeze*: after that nobody writes the slot, except step 3.
-//! 2. Protect the entry, and copy it as TENTATIVE into the first EMPTY of its path in the next table;
-//!    a copy of the same entry that is found on the way is as good.
-//! 3. *Commit*: the old slot says where the copy is. Who finds that it names another copy takes his
-//!    own away, while he protects the entry: so no tentative copy is of an entry that has died.
-//! 4. *Clear* TENTATIVE in the slot that was named. Anyone may.
+//! 1. *freezes* it (an entry is protected first): after that nobody writes it, except step 3;
+//! 2. *copies* the entry into the first EMPTY of its path in the next table, unless he finds it on
+//!    the way; and reads the old slot again, between having walked there and taking the EMPTY. As
+//!    he does, an entry is copied at most once (below);
+//! 3. *commits*: the old word becomes MOVED.
 //!
-//! A writer whose path has a frozen or moved slot migrates all of the path, with the EMPTY at its
-//! end, and goes on in the next table. A reader goes on there when the path ends in a frozen EMPTY,
-//! or it has met the key's tag in a MOVED; the slot that was named is live even while TENTATIVE, and
-//! all other tentative copies are skipped. When all slots are final and all copies cleared, the root
-//! is swung and the old table retired; only then a migration from the new table may begin.
+//! A writer that finds its key's entry, not frozen, exchanges it there. One that does not, and has met
+//! a frozen or moved slot or finds that a migration has begun, migrates all of the path, with the
+//! EMPTY at its end, and goes on in the next table. A reader takes what it finds, frozen or not; it
+//! goes on in the next table if it does not find its key and has met a frozen or moved slot. When all
+//! slots are final, the root is swung and the old table retired; only then may a migration from
+//! the new table begin.
+//!
+//! Copied once: say A has copied the entry to p, and B is about to, to p'. Not p' before p: A has seen
+//! it taken. Not p: it is taken. If p' is behind p, B has seen at p neither EMPTY (or it would have
+//! gone for it) nor the entry (or it would commit); so a writer has taken the entry out of p, and
+//! before that the old word was MOVED, which B sees when it reads it again. And an address that is
+//! used again deceives nobody: by then the old word is MOVED, so that B can commit nothing.
 //!
 //! # What is a step
 //!
@@ -55,7 +63,7 @@
 //! | `memory.rs` | words, tables, entries; what the map holds |
 //! | `process.rs` | a process, its step, and what a step may change |
 //! | `client.rs` | lookups, insertions, removals |
-//! | `migration.rs` | the four steps, and the root's swing |
+//! | `migration.rs` | the three steps, and the root's swing |
 //! | `model.rs` | the properties, and what is to be seen at least once |
 
 mod client;
@@ -109,8 +117,6 @@ pub struct Protocol {
     pub other_home: u8,
     /// Whether all keys have the same tag.
     pub one_tag: bool,
-    /// Whether a mover takes a tentative copy for his own that another has made of the same entry.
-    pub adopts: bool,
     /// What each process does.
     pub programs: Vec<Vec<Op>>,
     /// The step that nobody does.
@@ -135,46 +141,32 @@ impl Protocol {
 pub enum LeftOut {
     /// An EMPTY is frozen.
     EmptyFrozen,
-    /// A tombstone is frozen.
-    TombFrozen,
     /// An entry is frozen before it is copied.
     EntryFrozen,
-    /// A copy that has lost is frozen when the migration from its own table begins.
-    GhostFrozen,
-    /// A copy is tentative until it is cleared.
-    CopyIsTentative,
-    /// The old slot names the copy.
-    Commit,
-    /// A mover protects the entry, and reads the old slot again, before it follows it.
+    /// A mover reads the old slot again when he has announced the entry, before he follows it.
     MoverValidates,
-    /// Who has lost takes his copy away.
-    LoserTakesAway,
-    /// And does so while he still protects the entry.
-    TakenAwayWhileProtected,
-    /// Who has lost leaves his copy if it was named by another.
-    AdoptedCopyStays,
-    /// A writer clears all copies that its path has named.
-    WriterClears,
+    /// A mover protects the entry until it is moved.
+    MoverStaysProtected,
+    /// A mover takes the entry for copied where he finds it on his way.
+    MoverFindsCopy,
+    /// A mover reads the old slot again before he takes an EMPTY.
+    MoverLooksAgain,
+    /// The old word becomes MOVED.
+    Commit,
     /// A writer migrates its path before it goes on in the next table.
     WriterMigratesPath,
     /// With the EMPTY at its end.
     WriterMigratesEmpty,
-    /// A reader goes on in the next table when it has met its tag in a MOVED.
+    /// A reader goes on in the next table when it has met a MOVED.
     ReaderFollowsMoved,
     /// A reader goes on in the next table when its path ends in a frozen EMPTY.
     FrozenEmptyLeadsOn,
-    /// A reader takes the copy that was named as live even while it is tentative.
-    TentativeIsLiveWhereNamed,
-    /// A reader skips all other copies.
-    GhostsAreSkipped,
     /// A lookup reads the slot again when it has announced the entry.
     LookupValidates,
     /// Who goes on in the next table looks whether the root is still this one.
     NextTableValidated,
     /// The root is swung when all slots are final.
     RootWaitsForAll,
-    /// And all copies cleared.
-    RootWaitsForClear,
     /// A migration begins only when the last is complete.
     OneMigrationAtATime,
 }

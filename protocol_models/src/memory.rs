@@ -41,36 +41,24 @@ pub enum Word {
     /// Never taken: ends every search.
     #[default]
     Empty,
-    /// The last key's entry was removed.
+    /// The entry was removed. Nobody writes here any more.
     Tomb,
     /// An entry that is in the map.
     Entry(Pointer),
-    /// A copy that may become one, if its slot is the one that the old slot names.
-    Tentative(Pointer),
     /// `Empty`, and nobody writes here any more.
     FrozenEmpty,
-    /// `Tomb`, and nobody writes here any more.
-    FrozenTomb,
-    /// `Entry`, and nobody writes here any more, except to say where it has gone.
+    /// `Entry`, and nobody writes here any more, except that it has gone.
     Frozen(Pointer),
-    /// The entry is in this slot of the next table.
-    Moved {
-        /// The slot.
-        to: u8,
-        /// Of the entry's key.
-        tag: Tag,
-    },
+    /// The entry is in the next table.
+    Moved,
 }
 
 impl Word {
-    /// The same, frozen. `None` if nothing is to be frozen.
-    pub(crate) fn frozen(self) -> Option<Self> {
+    /// The entry that it points to.
+    pub(crate) fn pointer(self) -> Option<Pointer> {
         match self {
-            Self::Empty => Some(Self::FrozenEmpty),
-            // In a table whose own migration begins, each tentative copy has lost.
-            Self::Tomb | Self::Tentative(_) => Some(Self::FrozenTomb),
-            Self::Entry(pointer) => Some(Self::Frozen(pointer)),
-            Self::FrozenEmpty | Self::FrozenTomb | Self::Frozen(_) | Self::Moved { .. } => None,
+            Self::Entry(pointer) | Self::Frozen(pointer) => Some(pointer),
+            Self::Empty | Self::Tomb | Self::FrozenEmpty | Self::Moved => None,
         }
     }
 }
@@ -148,19 +136,12 @@ impl Memory {
         self.entries[usize::from(pointer.address)].as_ref()
     }
 
-    /// The pointer in a slot, if what it points to is in the map.
+    /// The pointer in a slot, if it counts: that to a copy does when the original is gone.
     fn live(&self, table: usize, slot: usize) -> Option<Pointer> {
-        match self.tables[table].slots[slot] {
-            Word::Entry(pointer) | Word::Frozen(pointer) => Some(pointer),
-            Word::Tentative(pointer) => {
-                let old = &self.tables[table.checked_sub(1)?].slots;
-                let named = old.iter().any(
-                    |word| matches!(word, Word::Moved { to, .. } if usize::from(*to) == slot),
-                );
-                named.then_some(pointer)
-            }
-            _ => None,
-        }
+        let pointer = self.tables[table].slots[slot].pointer()?;
+        let is_original = |word: &Word| word.pointer() == Some(pointer);
+        let old = table.checked_sub(1).map(|old| &self.tables[old].slots);
+        (!old.is_some_and(|slots| slots.iter().any(is_original))).then_some(pointer)
     }
 
     /// All pointers to what is in the map.

@@ -1,8 +1,8 @@
-//! The four steps of the migration, slot by slot: freeze, copy, commit, clear.
+//! The three steps of the migration, slot by slot: freeze, copy, commit.
 
 use crate::memory::{Pointer, Word};
 use crate::process::{At, Fault, Turn};
-use crate::LeftOut;
+use crate::{LeftOut, Op};
 
 /// A walk over a table's slots, or over a key's path, that migrates each of them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -23,50 +23,30 @@ pub struct Walk {
 pub enum Slot {
     /// Reads the slot.
     Look,
-    /// Freezes it.
-    Freeze(Word),
+    /// Freezes it: an EMPTY is final then.
+    FreezeEmpty,
     /// Protects its entry: reads the slot again, when the entry has been announced.
     Protect(Word),
-    /// Copies the entry.
-    Copy {
-        /// The word it was found in.
-        from: Word,
-        /// Into this slot of the next table, if that is EMPTY.
-        to: u8,
-    },
-    /// Exchanges the old word for one that names the copy.
-    Commit {
-        /// The old word.
-        from: Word,
-        /// The copy's slot.
-        to: u8,
-        /// Whether it has made the copy.
-        own: bool,
-    },
-    /// Takes its copy away, as another one was named.
-    TakeAway {
-        /// The copy's word.
-        copy: Word,
-        /// Its slot.
-        to: u8,
-    },
-    /// Reads the slot that was named.
-    Clear {
-        /// The slot.
-        to: u8,
-    },
-    /// Makes the copy that was named an entry like others.
-    Cleared {
-        /// To the entry.
-        copy: Pointer,
-        /// The copy's slot.
-        to: u8,
-    },
+    /// Freezes the entry.
+    Freeze(Pointer),
+    /// Reads this slot of the next table.
+    LookAt(Pointer, u8),
+    /// Reads the old slot again, as that one is EMPTY.
+    LookAgain(Pointer, u8),
+    /// Copies the entry there.
+    Copy(Pointer, u8),
+    /// Exchanges the old word for MOVED.
+    Commit(Pointer),
 }
 
 impl Walk {
-    pub(crate) fn new(path: Option<u8>, descending: bool) -> Self {
-        Self { path, descending, done: 0, with: Slot::Look }
+    pub(crate) fn path(home: u8) -> Self {
+        Self { path: Some(home), descending: false, done: 0, with: Slot::Look }
+    }
+
+    pub(crate) fn all(op: Op) -> Self {
+        let descending = matches!(op, Op::Migrate { descending: true });
+        Self { path: None, descending, done: 0, with: Slot::Look }
     }
 }
 
@@ -83,7 +63,7 @@ impl Turn<'_> {
             return self.done();
         }
         self.memory.tables[usize::from(self.me.table)].has_next = true;
-        self.me.at = At::Into(None);
+        self.me.at = At::Into { for_path: false };
     }
 
     /// All is moved: the root is the next table, and who has made it so retires the old one.
@@ -96,168 +76,116 @@ impl Turn<'_> {
     }
 
     pub(crate) fn migrate(&mut self, walk: Walk) {
-        let slots = self.protocol.slots[usize::from(self.me.table)];
+        let (table, slots) = (self.me.table, self.protocol.slots[usize::from(self.me.table)]);
         let slot = match walk.path {
             Some(home) => home + walk.done,
             None if walk.descending => slots - 1 - walk.done,
             None => walk.done,
         };
-        let with = |with| At::Migrate(Walk { with, ..walk });
-        self.me.at = match walk.with {
-            Slot::Look => return self.look(walk, slot),
-            Slot::Freeze(word) => {
-                let frozen = word.frozen().expect("what is frozen was not");
-                match self.memory.exchange(self.me.table, slot, word, frozen) {
-                    Ok(()) if word == Word::Empty => return self.slot_done(walk, true),
-                    Ok(()) if frozen == Word::FrozenTomb => return self.slot_done(walk, false),
-                    Ok(()) => with(Slot::Protect(frozen)),
-                    Err(_) => with(Slot::Look),
+        let word = self.memory.word(table, slot);
+        let with = match walk.with {
+            Slot::Look => match self.look(walk, word) {
+                Some(with) => with,
+                None => {
+                    return self.slot_done(walk, matches!(word, Word::Empty | Word::FrozenEmpty));
                 }
-            }
-            Slot::Protect(word) => {
-                let (Word::Frozen(pointer) | Word::Entry(pointer)) = word else {
-                    unreachable!("what is copied is an entry");
-                };
-                let is_there = self.memory.word(self.me.table, slot) == word;
-                if is_there || self.omits(LeftOut::MoverValidates) {
-                    self.follow(pointer);
-                    with(Slot::Copy { from: word, to: 0 })
-                } else {
-                    with(Slot::Look)
-                }
-            }
-            Slot::Copy { from, to } => with(self.copy(from, to)),
-            Slot::Commit { from, to, own } => with(self.commit(slot, from, to, own)),
-            Slot::TakeAway { copy, to } => {
-                // If it was frozen as a tombstone meanwhile, that is as well.
-                let _ = self.memory.exchange(self.me.table + 1, to, copy, Word::Tomb);
-                self.me.held = None;
-                with(Slot::Look)
-            }
-            Slot::Clear { to } => match self.memory.word(self.me.table + 1, to) {
-                Word::Tentative(copy) => with(Slot::Cleared { copy, to }),
-                _ => return self.slot_done(walk, false),
             },
-            Slot::Cleared { copy, to } => {
-                let (table, from) = (self.me.table + 1, Word::Tentative(copy));
-                // Others may have done it, and gone on from there.
-                let _ = self.memory.exchange(table, to, from, Word::Entry(copy));
+            Slot::FreezeEmpty => {
+                if self.memory.exchange(table, slot, Word::Empty, Word::FrozenEmpty).is_ok() {
+                    return self.slot_done(walk, true);
+                }
+                Slot::Look
+            }
+            Slot::Protect(seen) => self.protect(word, seen),
+            Slot::Freeze(pointer) => {
+                let (from, to) = (Word::Entry(pointer), Word::Frozen(pointer));
+                match self.memory.exchange(table, slot, from, to) {
+                    Ok(()) => Slot::LookAt(pointer, 0),
+                    Err(_) => Slot::Look,
+                }
+            }
+            Slot::LookAt(pointer, to) => self.look_at(pointer, to),
+            Slot::LookAgain(pointer, to) => match word.pointer() {
+                Some(_) => Slot::Copy(pointer, to),
+                None => return self.slot_done(walk, false),
+            },
+            Slot::Copy(pointer, to) => {
+                match self.memory.exchange(table + 1, to, Word::Empty, Word::Entry(pointer)) {
+                    Ok(()) => Slot::Commit(pointer),
+                    Err(_) => Slot::LookAt(pointer, to),
+                }
+            }
+            Slot::Commit(pointer) => {
+                let from = self.memory.word(table, slot);
+                if from.pointer() == Some(pointer) && !self.omits(LeftOut::Commit) {
+                    *self.memory.word_mut(table, slot) = Word::Moved;
+                }
                 return self.slot_done(walk, false);
             }
         };
-    }
-
-    fn look(&mut self, walk: Walk, slot: u8) {
-        let word = self.memory.word(self.me.table, slot);
-        let is_frozen = match word {
-            Word::Empty => {
-                !self.omits(LeftOut::EmptyFrozen)
-                    && !(walk.path.is_some() && self.omits(LeftOut::WriterMigratesEmpty))
-            }
-            Word::Tomb => !self.omits(LeftOut::TombFrozen),
-            Word::Tentative(_) => !self.omits(LeftOut::GhostFrozen),
-            Word::Entry(_) => !self.omits(LeftOut::EntryFrozen),
-            _ => true,
-        };
-        let clears = if walk.path.is_some() {
-            !self.omits(LeftOut::WriterClears)
-        } else {
-            !self.omits(LeftOut::RootWaitsForClear)
-        };
-        let with = match word {
-            Word::Moved { to, .. } if clears => Slot::Clear { to },
-            Word::Moved { .. } | Word::FrozenTomb => return self.slot_done(walk, false),
-            Word::FrozenEmpty => return self.slot_done(walk, true),
-            Word::Frozen(_) => Slot::Protect(word),
-            _ if is_frozen => Slot::Freeze(word),
-            Word::Entry(_) => Slot::Protect(word),
-            Word::Empty => return self.slot_done(walk, true),
-            Word::Tomb | Word::Tentative(_) => return self.slot_done(walk, false),
-        };
+        if with == Slot::Look {
+            self.me.held = None;
+        }
         self.me.at = At::Migrate(Walk { with, ..walk });
     }
 
-    /// Takes the first EMPTY on the entry's path in the next table: one exchange, or a look at what
-    /// is there instead.
-    fn copy(&mut self, from: Word, to: u8) -> Slot {
-        let (Word::Frozen(pointer) | Word::Entry(pointer)) = from else {
-            unreachable!("what is copied is an entry");
-        };
+    /// What is to be done with a slot; `None` if it is final.
+    fn look(&self, walk: Walk, word: Word) -> Option<Slot> {
+        match word {
+            Word::Tomb | Word::Moved | Word::FrozenEmpty => None,
+            Word::Empty if self.omits(LeftOut::EmptyFrozen) => None,
+            Word::Empty if walk.path.is_some() && self.omits(LeftOut::WriterMigratesEmpty) => None,
+            Word::Empty => Some(Slot::FreezeEmpty),
+            Word::Entry(_) | Word::Frozen(_) => Some(Slot::Protect(word)),
+        }
+    }
+
+    fn protect(&mut self, word: Word, seen: Word) -> Slot {
+        let pointer = seen.pointer().expect("what is protected is an entry");
+        if word != seen && !self.omits(LeftOut::MoverValidates) {
+            return Slot::Look;
+        }
+        self.follow(pointer);
+        if self.omits(LeftOut::MoverStaysProtected) {
+            self.me.held = None;
+        }
+        match seen {
+            Word::Entry(_) if !self.omits(LeftOut::EntryFrozen) => Slot::Freeze(pointer),
+            _ => Slot::LookAt(pointer, 0),
+        }
+    }
+
+    /// Looks for the entry, or for the first EMPTY on its path, in the next table.
+    fn look_at(&mut self, pointer: Pointer, to: u8) -> Slot {
         let next = self.me.table + 1;
         if to >= self.protocol.slots[usize::from(next)] {
             self.blame(Fault::Full(next));
             return Slot::Look;
         }
         match self.memory.word(next, to) {
-            Word::Empty => {
-                *self.memory.word_mut(next, to) = self.copy_of(pointer);
-                Slot::Commit { from, to, own: true }
-            }
-            Word::Tentative(its) if its == pointer && self.protocol.adopts => {
-                Slot::Commit { from, to, own: false }
-            }
-            // It is protected, so this is the very entry: it was moved.
-            Word::Entry(its) | Word::Frozen(its) if its == pointer && self.protocol.adopts => {
-                Slot::Look
-            }
+            Word::Empty if self.omits(LeftOut::MoverLooksAgain) => Slot::Copy(pointer, to),
+            Word::Empty => Slot::LookAgain(pointer, to),
             // The next table is being migrated: then all of this one was moved.
             Word::FrozenEmpty => Slot::Look,
-            _ => Slot::Copy { from, to: to + 1 },
-        }
-    }
-
-    fn copy_of(&self, pointer: Pointer) -> Word {
-        if self.omits(LeftOut::CopyIsTentative) {
-            Word::Entry(pointer)
-        } else {
-            Word::Tentative(pointer)
-        }
-    }
-
-    fn commit(&mut self, slot: u8, from: Word, to: u8, own: bool) -> Slot {
-        let (Word::Frozen(pointer) | Word::Entry(pointer)) = from else {
-            unreachable!("what is copied is an entry");
-        };
-        if self.omits(LeftOut::Commit) {
-            self.me.held = None;
-            return Slot::Clear { to };
-        }
-        let moved = Word::Moved { to, tag: pointer.tag };
-        match self.memory.exchange(self.me.table, slot, from, moved) {
-            Ok(()) => {
-                self.me.held = None;
-                Slot::Clear { to }
+            // The very entry; or another that has its address, and then the old word is MOVED.
+            word if word.pointer() == Some(pointer) && !self.omits(LeftOut::MoverFindsCopy) => {
+                Slot::Commit(pointer)
             }
-            // Somebody else has named this very copy.
-            Err(word) if word == moved && !self.omits(LeftOut::AdoptedCopyStays) => {
-                self.me.held = None;
-                Slot::Look
-            }
-            Err(_) if own && !self.omits(LeftOut::LoserTakesAway) => {
-                if self.omits(LeftOut::TakenAwayWhileProtected) {
-                    self.me.held = None;
-                }
-                Slot::TakeAway { copy: self.copy_of(pointer), to }
-            }
-            Err(_) => {
-                self.me.held = None;
-                Slot::Look
-            }
+            _ => Slot::LookAt(pointer, to + 1),
         }
     }
 
     /// The slot is final, and what was in it is in the next table.
     fn slot_done(&mut self, walk: Walk, ends_path: bool) {
+        self.me.held = None;
         let slots = self.protocol.slots[usize::from(self.me.table)];
         let done = walk.done + 1;
-        let half = !walk.path.is_some() && self.omits(LeftOut::RootWaitsForAll) && done == slots / 2;
         let is_last = walk.path.unwrap_or(0) + done == slots;
-        if walk.path.is_some() && (ends_path || is_last) {
-            self.path_migrated();
-        } else if is_last || half {
-            self.me.at = At::Swing;
-        } else {
-            self.me.at = At::Migrate(Walk { done, with: Slot::Look, ..walk });
-        }
+        let half = self.omits(LeftOut::RootWaitsForAll) && done == slots / 2;
+        self.me.at = match walk.path {
+            Some(_) if ends_path || is_last => return self.in_next(),
+            None if is_last || half => At::Swing,
+            _ => At::Migrate(Walk { done, with: Slot::Look, ..walk }),
+        };
     }
 }

@@ -3,8 +3,8 @@
 use stateright::{Model, Property};
 
 use crate::memory::{Address, Word};
-use crate::migration::Slot;
-use crate::process::{At, State};
+use crate::migration::{Slot, Walk};
+use crate::process::{At, Process, State};
 use crate::{Op, Protocol};
 
 /// The name of the property that nothing forbidden happens.
@@ -45,13 +45,7 @@ fn all_ended(protocol: &Protocol, state: &State) -> bool {
 /// Whether, when all have ended, what is not retired is in the map.
 fn nothing_leaks(protocol: &Protocol, state: &State) -> bool {
     let kept = state.memory.entries.iter().flatten().filter(|entry| !entry.retired).count();
-    state.fault.is_some()
-        || !all_ended(protocol, state)
-        || kept == state.memory.all_live().count()
-}
-
-fn some_walk(state: &State, is: impl Fn(Slot) -> bool) -> bool {
-    state.processes.iter().any(|it| matches!(it.at, At::Migrate(walk) if is(walk.with)))
+    state.fault.is_some() || !all_ended(protocol, state) || kept == state.memory.all_live().count()
 }
 
 impl Model for Protocol {
@@ -72,9 +66,8 @@ impl Model for Protocol {
             }
             match state.addresses(self, process) {
                 None => actions.push(Action { process, address: None }),
-                Some(addresses) => actions.extend(
-                    addresses.into_iter().map(|it| Action { process, address: Some(it) }),
-                ),
+                Some(addresses) => actions
+                    .extend(addresses.into_iter().map(|it| Action { process, address: Some(it) })),
             }
         }
     }
@@ -93,12 +86,28 @@ impl Model for Protocol {
                 (0..state.processes.len()).all(|number| ends_alone(protocol, state, number))
             }),
             Property::sometimes("all end", all_ended),
-            Property::sometimes("a copy is taken away", |_, state: &State| {
-                some_walk(state, |slot| matches!(slot, Slot::TakeAway { .. }))
+            Property::sometimes("a mover finds another's copy", |_, state: &State| {
+                let at = |it: &Process| match it.at {
+                    At::Migrate(Walk { with: Slot::LookAt(pointer, to), .. }) => {
+                        state.memory.word(it.table + 1, to).pointer() == Some(pointer)
+                    }
+                    _ => false,
+                };
+                state.processes.iter().any(at)
             }),
-            Property::sometimes("a copy is adopted", |_, state: &State| {
-                some_walk(state, |slot| matches!(slot, Slot::Commit { own: false, .. }))
-            }),
+            Property::sometimes(
+                "a mover finds that it is moved, before he copies",
+                |_, state: &State| {
+                    let at = |it: &Process| match it.at {
+                        At::Migrate(walk @ Walk { with: Slot::LookAgain(..), path: None, .. }) => {
+                            !walk.descending
+                                && state.memory.word(it.table, walk.done) == Word::Moved
+                        }
+                        _ => false,
+                    };
+                    state.processes.iter().any(at)
+                },
+            ),
             Property::sometimes("a writer migrates its path", |protocol, state: &State| {
                 let mut numbers = 0..state.processes.len();
                 numbers.any(|number| {
@@ -106,9 +115,8 @@ impl Model for Protocol {
                     migrates && !matches!(state.op(protocol, number), Some(Op::Migrate { .. }))
                 })
             }),
-            Property::sometimes("a reader takes a tentative copy as live", |_, state: &State| {
-                let mut all = state.processes.iter();
-                all.any(|it| matches!(it.at, At::Validate(_, Word::Tentative(_))))
+            Property::sometimes("a reader goes on in the next table", |_, state: &State| {
+                state.processes.iter().any(|it| matches!(it.at, At::Next))
             }),
             Property::sometimes("an address is used again", |_, state: &State| {
                 state.memory.entries.iter().flatten().any(|entry| entry.reused)

@@ -18,10 +18,15 @@ pub enum At {
     Exchange(Lookup, Word),
     /// Takes the empty slot at the path's end.
     Take(Lookup),
+    /// Reads whether a migration has begun, before it takes a slot.
+    Reserve(Lookup),
     /// Protects the next table, to go on there.
-    Next(Lookup),
+    Next,
     /// Protects the next table, to migrate into it.
-    Into(Option<Lookup>),
+    Into {
+        /// A key's path, or all.
+        for_path: bool,
+    },
     /// Migrates.
     Migrate(Walk),
     /// Begins a migration.
@@ -168,8 +173,9 @@ impl Turn<'_> {
             At::Validate(lookup, word) => self.validate(lookup, word),
             At::Exchange(lookup, word) => self.exchange(lookup, word),
             At::Take(lookup) => self.take(lookup),
-            At::Next(lookup) => self.next(lookup),
-            At::Into(lookup) => self.into_next(lookup),
+            At::Reserve(lookup) => self.reserve(lookup),
+            At::Next => self.next(),
+            At::Into { for_path } => self.migrate_next(for_path),
             At::Migrate(walk) => self.migrate(walk),
             At::Begin => self.begin(),
             At::Swing => self.swing(),
@@ -196,8 +202,7 @@ impl Turn<'_> {
 
 impl State {
     pub(crate) fn new(protocol: &Protocol) -> Self {
-        let process =
-            Process { op: 0, at: At::Root, table: 0, held: None, new: None, seen: 0 };
+        let process = Process { op: 0, at: At::Root, table: 0, held: None, new: None, seen: 0 };
         let processes = vec![process; protocol.programs.len()];
         Self { memory: Memory::new(protocol), processes, fault: None }
     }
@@ -254,11 +259,7 @@ impl State {
 }
 
 /// What is wrong with the change that a step made to the map.
-fn unexpected(
-    before: [Content; KEYS],
-    effect: Effect,
-    after: [Content; KEYS],
-) -> Option<Fault> {
+fn unexpected(before: [Content; KEYS], effect: Effect, after: [Content; KEYS]) -> Option<Fault> {
     let mut expected = before;
     let (key, old, new) = match effect {
         Effect::None => (0, before[0].value, before[0]),

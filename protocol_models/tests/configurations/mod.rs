@@ -14,47 +14,46 @@ fn protocol(start: &[Start], slots: &[u8], programs: &[&[Op]]) -> Protocol {
         slots: slots.to_vec(),
         other_home: 0,
         one_tag: true,
-        adopts: true,
         programs: programs.iter().map(|program| program.to_vec()).collect(),
         left_out: None,
     }
 }
 
 /// Two helpers, a writer that replaces, a reader.
-pub fn replace() -> Protocol {
+pub(crate) fn replace() -> Protocol {
     let start = [Entry(1, 1), Entry(0, 2), Empty];
     protocol(&start, &[3, 5], &[&[UP], &[DOWN], &[Op::Insert(0, 3)], &[Op::Get(0)]])
 }
 
 /// Two helpers, a writer that removes and inserts again, a reader.
-pub fn remove_and_insert() -> Protocol {
+pub(crate) fn remove_and_insert() -> Protocol {
     let start = [Entry(0, 2), Empty, Empty];
     let writer = [Op::Remove(0), Op::Insert(0, 3)];
     protocol(&start, &[3, 5], &[&[UP], &[DOWN], &writer, &[Op::Get(0)]])
 }
 
 /// Two helpers, a writer that inserts what was absent, a reader that looks twice.
-pub fn insert() -> Protocol {
+pub(crate) fn insert() -> Protocol {
     let start = [Tomb, Entry(1, 1), Empty, Empty];
     protocol(&start, &[4, 5], &[&[UP], &[DOWN], &[Op::Insert(0, 3)], &[Op::Get(0), Op::Get(0)]])
 }
 
 /// A helper, two writers of one key, a reader.
-pub fn two_writers() -> Protocol {
+pub(crate) fn two_writers() -> Protocol {
     let start = [Entry(0, 2), Empty, Empty];
     let other = [Op::Remove(0), Op::Insert(0, 4)];
     protocol(&start, &[3, 5], &[&[UP], &[Op::Insert(0, 3)], &other, &[Op::Get(0)]])
 }
 
 /// Two helpers, a writer of each key (who may get each other's memory), a reader.
-pub fn two_keys() -> Protocol {
+pub(crate) fn two_keys() -> Protocol {
     let start = [Entry(0, 2), Entry(1, 1), Empty];
     let other = [Op::Insert(1, 4)];
     protocol(&start, &[3, 5], &[&[DOWN], &[Op::Remove(0)], &other, &[Op::Get(0)]])
 }
 
 /// A writer whose operations bring addresses back, while a helper sleeps over them.
-pub fn addresses_come_back() -> Protocol {
+pub(crate) fn addresses_come_back() -> Protocol {
     let start = [Entry(0, 2), Empty, Empty];
     let writer = [Op::Remove(0), Op::Insert(0, 3), Op::Insert(0, 4)];
     protocol(&start, &[3, 5], &[&[UP], &[UP], &writer, &[Op::Get(0)]])
@@ -62,7 +61,7 @@ pub fn addresses_come_back() -> Protocol {
 
 /// Two paths that become one, as when a table shrinks: key 1 may come into the old table, at key
 /// 0's address, when key 0 has come into the next one and gone.
-pub fn paths_merge() -> Protocol {
+pub(crate) fn paths_merge() -> Protocol {
     let start = [Entry(0, 2), Empty, Empty, Empty];
     let writer = [Op::Remove(0), Op::Insert(1, 3)];
     let merging = protocol(&start, &[4, 5], &[&[UP], &[UP], &writer, &[Op::Get(1)]]);
@@ -70,29 +69,14 @@ pub fn paths_merge() -> Protocol {
 }
 
 /// One migration after another, with a writer and a reader that may sleep through both.
-pub fn chained() -> Protocol {
+pub(crate) fn chained() -> Protocol {
     let start = [Entry(0, 2), Empty];
     protocol(&start, &[2, 4, 4], &[&[UP, UP], &[UP], &[Op::Insert(0, 3)], &[Op::Get(0)]])
 }
 
 /// The same with a removal and an insertion, and nobody who reads.
-pub fn chained_remove_and_insert() -> Protocol {
+pub(crate) fn chained_remove_and_insert() -> Protocol {
     let start = [Entry(0, 2), Empty, Empty];
     let writer = [Op::Remove(0), Op::Insert(0, 3)];
     protocol(&start, &[3, 5, 5], &[&[UP, UP], &[UP], &writer])
-}
-
-/// All of them, with their names.
-pub fn all() -> Vec<(&'static str, Protocol)> {
-    vec![
-        ("replace", replace()),
-        ("remove and insert", remove_and_insert()),
-        ("insert", insert()),
-        ("two writers", two_writers()),
-        ("two keys", two_keys()),
-        ("addresses come back", addresses_come_back()),
-        ("paths merge", paths_merge()),
-        ("chained", chained()),
-        ("chained, remove and insert", chained_remove_and_insert()),
-    ]
 }
