@@ -63,7 +63,8 @@
 //! | `bag.rs`, `biased.rs`, `recycler.rs` | a thread's retired objects; the lock around them; blocks for reuse |
 //! | `barrier.rs`, `thread.rs`, `segments.rs` | asymmetric fences; who a thread is; a table that never moves |
 //! | `adapter/` | the schemes of others, and [`Leak`] |
-//! | `stack.rs`, `queue.rs`, `rcu_cell.rs`, `hash_map/` | the structures |
+//! | `stack.rs`, `queue.rs`, `rcu_cell.rs`, `hash_map/`, `hash_set.rs` | the structures |
+//! | `serde.rs`, `rayon.rs` | the structures for those crates (features of these names) |
 //! | `exclusive.rs`, `sharded.rs` | what the structures share: taking apart, counting |
 //! | `counts.rs`, `rounds.rs` | what the schemes share: statistics, collecting until nothing is left |
 //! | `sync.rs` | the only door to atomics, for the model checker's sake |
@@ -84,8 +85,11 @@ pub mod epoch;
 mod exclusive;
 mod guard;
 pub mod hash_map;
+pub mod hash_set;
 pub mod hazard;
 mod queue;
+#[cfg(feature = "rayon")]
+mod rayon;
 mod rcu_cell;
 mod record;
 mod records;
@@ -94,6 +98,8 @@ mod retired;
 mod rounds;
 pub mod scheme;
 mod segments;
+#[cfg(feature = "serde")]
+mod serde;
 mod sharded;
 mod stack;
 pub mod sync;
@@ -112,6 +118,7 @@ pub use epoch::Epoch;
 pub use exclusive::{Drain, IntoIter};
 pub use guard::{Guard, Pinned, Ref, Shield};
 pub use hash_map::HashMap;
+pub use hash_set::HashSet;
 pub use hazard::Hazard;
 pub use queue::Queue;
 pub use rcu_cell::RcuCell;
