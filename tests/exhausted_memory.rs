@@ -99,6 +99,12 @@ fn keeps_blocks<R: Reclaimer>(subject: &Subject<impl Fn() -> R>) -> bool {
     !subject.is_isolated() && ours.contains(&scheme)
 }
 
+/// Whether retiring needs memory, so that there may be no old table to retire: haphazard boxes each
+/// object.
+fn allocates_to_retire<R: Reclaimer>(_: &Subject<impl Fn() -> R>) -> bool {
+    TypeId::of::<R::Scheme>() == TypeId::of::<sexton::Haphazard>()
+}
+
 for_each_scheme! {
     fn a_stack_gives_the_value_back(subject) {
         if keeps_blocks(subject) {
@@ -172,10 +178,10 @@ for_each_scheme! {
         subject.settle(domain, &ledger);
     }
 
-    /// Each allocation of an insertion fails in its turn: the node's, those of new buckets (without
-    /// which the map is only slower).
+    /// Each allocation of an insertion fails in its turn: the node's, those of the first table, those of
+    /// a next one (without which the map goes on with the one it has).
     fn a_map_gives_the_entry_back_and_works_on(subject) {
-        if keeps_blocks(subject) {
+        if keeps_blocks(subject) || allocates_to_retire(subject) {
             return;
         }
         const ENTRIES: u64 = sized(200, 20) as u64;
@@ -184,7 +190,7 @@ for_each_scheme! {
         warm_up(&domain);
         let (mut refused, mut inserted) = (0, 0);
         for number in 0..ENTRIES {
-            // So that there are buckets that nobody has used yet.
+            // So that there are tables of several sizes.
             if number % 50 == 9 {
                 map.reserve(sized(1000, 100));
             }
@@ -212,7 +218,7 @@ for_each_scheme! {
         }
         assert_eq!(inserted, ENTRIES);
         assert!(refused >= inserted, "no allocation failed: the test is in vain");
-        // All of it can be read without memory, from buckets that have no sentinel, too.
+        // All of it can be read without memory, in the middle of a migration, too.
         map.reserve(sized(10_000, 200));
         let pinned = map.pin();
         without_memory(|| {
@@ -244,7 +250,6 @@ for_each_scheme! {
         let guard = domain.pin();
         let (stack, queue) = (stack.with(&guard), queue.with(&guard));
         let (cell, map) = (cell.with(&guard), map.with(&guard));
-        // A walk makes the bucket's sentinel, where it is not there.
         assert!(map.get(&5).is_none());
         let another = Tracked::new(&ledger, 0);
         without_memory(|| {
