@@ -475,7 +475,7 @@ crate::on_schemes! {
     }
     an_iteration_sees_a_lasting_key_once {
         pointers: Limits::preemptions(2, 3),
-        regions: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(1, 2),
     }
     a_get_never_misses_a_key_that_is_moved {
         pointers: Limits::preemptions(2, 3),
@@ -485,13 +485,12 @@ crate::on_schemes! {
     }
     a_key_that_is_removed_while_it_is_moved_stays_out {
         pointers: Limits::preemptions(2, 3),
-        regions: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(1, 2),
         epoch: Limits::preemptions(1, 2),
-        hazard: Limits::preemptions(1, 2),
     }
     two_helpers_do_not_revive_a_removed_key {
-        pointers: Limits::preemptions(1, 2),
-        regions: Limits::preemptions(2, 3),
+        pointers: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(1, 2),
     }
     a_key_that_is_replaced_while_it_is_moved_has_its_new_value {
         pointers: Limits::preemptions(1, 2),
@@ -507,7 +506,7 @@ crate::on_schemes! {
     }
     a_helper_that_sleeps_through_a_migration_does_no_harm {
         pointers: Limits::preemptions(2, 3),
-        regions: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(1, 2),
     }
     a_table_without_tombstones_has_room_for_all {
         pointers: Limits::preemptions(2, 3),
