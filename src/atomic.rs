@@ -45,7 +45,7 @@ impl<T> Ptr<T> {
     }
 
     #[inline]
-    pub(crate) fn from_raw(raw: *mut T) -> Self {
+    pub(crate) const fn from_raw(raw: *mut T) -> Self {
         Self { raw }
     }
 

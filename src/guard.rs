@@ -224,8 +224,7 @@ impl<S: Scheme> fmt::Debug for Guard<'_, S> {
 /// }
 /// ```
 ///
-/// To walk, shields are swapped; see `src/hash_map/list.rs` of this crate, and [`Atomic`] for a
-/// short example.
+/// To walk, shields are swapped. See [`Atomic`] for a short example.
 #[must_use = "the protection ends when the shield is dropped"]
 pub struct Shield<'g, T, S: Scheme> {
     guard: &'g Guard<'g, S>,
@@ -273,19 +272,30 @@ impl<'g, T, S: Scheme> Shield<'g, T, S> {
     /// ```
     #[inline]
     pub fn announce_if(&mut self, ptr: Ptr<T>, valid: impl FnOnce() -> bool) -> bool {
+        self.announce_as(ptr, || valid().then_some(ptr))
+    }
+
+    /// As [`announce_if`](Self::announce_if), with the same pointer as it was found again: equal
+    /// addresses may be of two nodes, one of which is gone, and only the other one may be followed.
+    #[inline]
+    pub(crate) fn announce_as(
+        &mut self,
+        ptr: Ptr<T>,
+        again: impl FnOnce() -> Option<Ptr<T>>,
+    ) -> bool {
         let guard = self.guard;
-        // What it covered is over, whatever `valid` does: a panic included.
+        // What it covered is over, whatever `again` does: a panic included.
         self.ptr = Ptr::null();
         // SAFETY: the guard's I1; the slot came from this section.
         unsafe {
             let address = ptr.as_raw().cast::<u8>();
             S::announce(guard.domain, &guard.section, &mut self.slot, address);
         }
-        let valid = valid();
-        if valid {
+        let again = again();
+        if let Some(ptr) = again {
             self.ptr = ptr;
         }
-        valid
+        again.is_some()
     }
 
     /// What it covers, with the tag it was loaded with.

@@ -5,7 +5,7 @@ use crossbeam_utils::CachePadded;
 use crate::sync::counter::{AtomicUsize, Relaxed, thread_local};
 
 /// Few enough to sum up in no time, enough that two busy threads seldom meet.
-const SHARDS: usize = 16;
+pub(crate) const SHARDS: usize = 16;
 
 /// One `T` for each of a fixed number of groups of threads.
 #[derive(Debug)]
@@ -35,9 +35,9 @@ impl<T: Default> Default for Sharded<T> {
     }
 }
 
-/// Threads take the shards in turn.
+/// The number of the calling thread's shard: threads take the shards in turn.
 #[inline]
-fn my_shard() -> usize {
+pub(crate) fn my_shard() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
 
     thread_local! {

@@ -99,6 +99,19 @@ fn keeps_blocks<R: Reclaimer>(subject: &Subject<impl Fn() -> R>) -> bool {
     !subject.is_isolated() && ours.contains(&scheme)
 }
 
+/// Whether retiring may need memory, and abort without: an insertion that ends a migration retires
+/// the old table.
+fn allocates_to_retire<R: Reclaimer>(_: &Subject<impl Fn() -> R>) -> bool {
+    let scheme = TypeId::of::<R::Scheme>();
+    let none_needed = [
+        TypeId::of::<Epoch>(),
+        TypeId::of::<Hazard>(),
+        TypeId::of::<sexton::Leak>(),
+        TypeId::of::<sexton::CrossbeamEpoch>(),
+    ];
+    !none_needed.contains(&scheme)
+}
+
 for_each_scheme! {
     fn a_stack_gives_the_value_back(subject) {
         if keeps_blocks(subject) {
@@ -172,10 +185,10 @@ for_each_scheme! {
         subject.settle(domain, &ledger);
     }
 
-    /// Each allocation of an insertion fails in its turn: the node's, those of new buckets (without
-    /// which the map is only slower).
+    /// Each allocation of an insertion fails in its turn: the node's, those of the first table, those of
+    /// a next one (without which the map goes on with the one it has).
     fn a_map_gives_the_entry_back_and_works_on(subject) {
-        if keeps_blocks(subject) {
+        if keeps_blocks(subject) || allocates_to_retire(subject) {
             return;
         }
         const ENTRIES: u64 = sized(200, 20) as u64;
@@ -184,7 +197,7 @@ for_each_scheme! {
         warm_up(&domain);
         let (mut refused, mut inserted) = (0, 0);
         for number in 0..ENTRIES {
-            // So that there are buckets that nobody has used yet.
+            // So that there are tables of several sizes.
             if number % 50 == 9 {
                 map.reserve(sized(1000, 100));
             }
@@ -212,7 +225,7 @@ for_each_scheme! {
         }
         assert_eq!(inserted, ENTRIES);
         assert!(refused >= inserted, "no allocation failed: the test is in vain");
-        // All of it can be read without memory, from buckets that have no sentinel, too.
+        // All of it can be read without memory, in the middle of a migration, too.
         map.reserve(sized(10_000, 200));
         let pinned = map.pin();
         without_memory(|| {
@@ -244,7 +257,6 @@ for_each_scheme! {
         let guard = domain.pin();
         let (stack, queue) = (stack.with(&guard), queue.with(&guard));
         let (cell, map) = (cell.with(&guard), map.with(&guard));
-        // A walk makes the bucket's sentinel, where it is not there.
         assert!(map.get(&5).is_none());
         let another = Tracked::new(&ledger, 0);
         without_memory(|| {

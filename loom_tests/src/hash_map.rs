@@ -1,7 +1,8 @@
-//! The hash map: invariants I1 to I6 of `src/hash_map/list.rs`, I1 of `src/hash_map/buckets.rs`.
+//! The hash map: W1 and W2 of `src/hash_map/word.rs`, T1 to T5 of `table.rs`, M1 to M8 of `migrate.rs`.
 //!
-//! Keys are [witnesses](Witness), and all of the same hash: so a walk compares each key on its way,
-//! and loom sees whether it was allowed to look at it.
+//! Keys are [witnesses](Witness), and most of the same hash: so a search compares each key on its
+//! way, and loom sees whether it was allowed to look at it. Tables have four slots at first. The tables
+//! themselves are in the [arena](crate::arena), too.
 
 use core::hash::{BuildHasher, Hash, Hasher};
 
@@ -10,8 +11,8 @@ use sexton::{Domain, HashMap, Reclaimer, Scheme};
 use crate::model::{self, sorted, together};
 use crate::witness::Witness;
 
-/// Keys below 10 have one hash and stand in the bucket that is always there; those above have
-/// another one, in a bucket whose sentinel is made at first use.
+/// Keys below 10 have one hash, and the first slot as their home; those from 10 on another one, with
+/// a home in the middle.
 #[derive(Debug)]
 struct Key(Witness);
 
@@ -63,12 +64,19 @@ impl Hasher for AsWritten {
 
 type Owned<S> = HashMap<Key, Witness, AsWritten, Domain<S>>;
 
-/// A map with these keys, in this order in the list; each is its own value.
+/// A map with these keys, each its own value.
 fn map_of<S: Scheme>(keys: &[u64]) -> Owned<S> {
-    let map = HashMap::with_capacity_and_hasher_and_reclaimer(0, AsWritten(0), Domain::new());
+    let map = HashMap::with_capacity_and_hasher_and_reclaimer(1, AsWritten(0), Domain::new());
     for key in keys {
         insert(&map, *key, *key);
     }
+    map
+}
+
+/// The same, and there is a next table, twice as large, into which nothing was moved yet.
+fn growing<S: Scheme>(keys: &[u64]) -> Owned<S> {
+    let map = map_of(keys);
+    map.reserve(4);
     map
 }
 
@@ -92,8 +100,15 @@ fn keys<S: Scheme>(map: &Owned<S>) -> Vec<u64> {
     map.pin().keys().map(|key| key.0.read()).collect()
 }
 
-/// Guards I4 and the linking CAS: two who insert a key meet at the same link, and the second one
-/// replaces what the first has put in.
+/// Each key of the map with its value, as they are found; all are found by an iteration, too, once.
+fn entries<S: Scheme>(map: &Owned<S>) -> Vec<(u64, u64)> {
+    let seen = sorted(keys(map).into_iter());
+    assert_eq!(map.len(), seen.len());
+    seen.into_iter().map(|key| (key, get(map, key).expect("an iteration has seen it"))).collect()
+}
+
+/// Guards T3 and the publication of an entry: two who insert a key meet at the same slot, and the
+/// second one replaces what the first has put in.
 fn one_of_two_who_insert_a_key_is_first<S: Scheme>() {
     let (map, [one, two]) =
         together(map_of::<S>(&[]), warm_up, [|map| insert(map, 1, 10), |map| insert(map, 1, 20)]);
@@ -105,7 +120,7 @@ fn one_of_two_who_insert_a_key_is_first<S: Scheme>() {
     assert_eq!(map.len(), 1);
 }
 
-/// Guards that a replacement is one step: whoever stands on the old node gets to the new one.
+/// Guards that a replacement is one step.
 fn a_get_never_misses_a_key_that_is_replaced<S: Scheme>() {
     together(
         map_of::<S>(&[1]),
@@ -123,7 +138,7 @@ fn a_get_never_misses_a_key_that_is_replaced<S: Scheme>() {
     );
 }
 
-/// Guards I1 and I3: the mark decides who has removed a node, and it is retired once.
+/// Guards the CAS of a removal: it decides who has removed the entry, and it is retired once.
 fn one_of_two_who_remove_a_key_gets_it<S: Scheme>() {
     let (map, mut removed) =
         together(map_of::<S>(&[1]), warm_up, [|map| remove(map, 1), |map| remove(map, 1)]);
@@ -132,57 +147,37 @@ fn one_of_two_who_remove_a_key_gets_it<S: Scheme>() {
     assert_eq!((map.len(), map.reclaimer().stats().retired), (0, 1));
 }
 
-/// Guards I1: nothing is linked behind a node that is marked, where it would be lost.
-fn an_insertion_behind_a_removed_node_is_not_lost<S: Scheme>() {
-    let (map, _) =
-        together(map_of::<S>(&[1]), warm_up, [|map| remove(map, 1), |map| insert(map, 2, 2)]);
-    assert_eq!(keys(&map), [2]);
-}
-
-/// Guards I1 and the sweep: neighbours are removed, each by a thread of its own, and unlinked, and
-/// none comes back.
-fn neighbours_are_removed_both<S: Scheme>() {
-    let (map, removed) =
-        together(map_of::<S>(&[1, 2]), warm_up, [|map| remove(map, 1), |map| remove(map, 2)]);
-    assert_eq!(removed, [Some(1), Some(2)]);
-    assert_eq!(map.reclaimer().stats().retired, 2, "no walk came by, and both are unlinked");
-    assert_eq!(keys(&map), []);
-}
-
-/// Guards I2: a walk that stands on a node which is removed under it is not led on to the next one,
-/// which may be freed already.
-fn a_walk_is_not_led_to_a_freed_node<S: Scheme>() {
-    together(
-        map_of::<S>(&[1, 2, 3]),
+/// Guards W1: the slot of a removed entry does not end a search.
+fn an_insertion_behind_a_removed_entry_is_found<S: Scheme>() {
+    let (map, _) = together(
+        map_of::<S>(&[1]),
         warm_up,
         [
+            |map| drop(remove(map, 1)),
             |map| {
-                assert_eq!(remove(map, 2), Some(2));
-                assert_eq!(remove(map, 3), Some(3));
-                map.reclaimer().collect();
-            },
-            |map| {
-                let found = get(map, 3);
-                assert!([None, Some(3)].contains(&found), "{found:?}");
+                insert(map, 2, 2);
+                assert_eq!(get(map, 2), Some(2));
             },
         ],
     );
+    assert_eq!(entries(&map), [(2, 2)]);
 }
 
-/// Guards the announcement after an unlinking (I2): a walk helps to unlink a node, and goes on to
-/// the one behind it, which is removed and freed meanwhile.
-fn a_walk_that_helps_is_not_led_to_a_freed_node<S: Scheme>() {
+/// Guards M6: a search does not look at an entry that was freed before it was covered.
+fn a_search_is_not_led_to_a_freed_entry<S: Scheme>() {
     together(
         map_of::<S>(&[1, 2]),
         warm_up,
         [
-            |map| remove(map, 1),
             |map| {
-                let removed = remove(map, 2);
+                assert_eq!(remove(map, 1), Some(1));
+                assert_eq!(remove(map, 2), Some(2));
                 map.reclaimer().collect();
-                removed
             },
-            |map| get(map, 2),
+            |map| {
+                let found = get(map, 2);
+                assert!([None, Some(2)].contains(&found), "{found:?}");
+            },
         ],
     );
 }
@@ -236,97 +231,225 @@ fn no_update_is_lost<S: Scheme>() {
     assert_eq!(get(&map, 1), Some(3));
 }
 
-/// Guards I6 and the walk with freed nodes used again: a node's address comes back elsewhere in the
-/// list while another thread is about to remove the one before, and a third one reads.
+/// Guards M6 with freed nodes used again: an address comes back in the slot where another node had
+/// it, while a third thread reads.
 fn a_reused_address_deceives_nobody<S: Scheme>() {
-    let (map, removed) = together(
-        map_of::<S>(&[1, 2]),
+    let (map, _) = together(
+        map_of::<S>(&[1]),
         warm_up,
         [
-            |map| remove(map, 1),
             |map| {
-                let removed = remove(map, 2);
+                insert(map, 1, 2);
                 map.reclaimer().collect();
-                insert(map, 3, 3);
-                removed
+                insert(map, 1, 3);
             },
-            |map| get(map, 3).filter(|value| *value != 3),
+            |map| {
+                let found = get(map, 1);
+                assert!([Some(1), Some(2), Some(3)].contains(&found), "{found:?}");
+            },
         ],
     );
-    assert_eq!(removed, [Some(1), Some(2), None]);
-    assert_eq!(keys(&map), [3]);
+    assert_eq!(entries(&map), [(1, 3)]);
 }
 
-/// Guards I4: an iteration sees a key that is there throughout once, whatever happens beside it.
+/// Guards the order of an iteration: it sees a key that is there throughout once, whatever happens
+/// beside it.
 fn an_iteration_sees_a_lasting_key_once<S: Scheme>() {
     together(
-        map_of::<S>(&[1, 2]),
+        growing::<S>(&[1, 11]),
         warm_up,
         [
             |map| {
                 remove(map, 1);
-                insert(map, 3, 3);
+                insert(map, 12, 12);
             },
             |map| {
                 let seen = keys(map);
-                assert_eq!(seen.iter().filter(|key| **key == 2).count(), 1, "{seen:?}");
+                assert_eq!(seen.iter().filter(|key| **key == 11).count(), 1, "{seen:?}");
             },
         ],
     );
 }
 
-/// Guards I1 of the buckets: two who use a bucket first put one sentinel into the list.
-fn a_bucket_begins_with_one_sentinel<S: Scheme>() {
-    let (map, _) =
-        together(map_of::<S>(&[]), warm_up, [|map| insert(map, 11, 11), |map| insert(map, 12, 12)]);
-    assert_eq!(sorted(keys(&map).into_iter()), [11, 12]);
-    assert_eq!((get(&map, 11), get(&map, 12)), (Some(11), Some(12)));
+/// Guards the copy before the commit, M4, and the publication along with MOVED and with frozen slots:
+/// a search finds a key while it is moved.
+fn a_get_never_misses_a_key_that_is_moved<S: Scheme>() {
+    let (map, _) = together(
+        growing::<S>(&[1]),
+        warm_up,
+        [
+            |map| drop(insert(map, 2, 2)),
+            |map| assert_eq!(get(map, 1), Some(1), "the key was missed"),
+        ],
+    );
+    assert_eq!(entries(&map), [(1, 1), (2, 2)]);
+}
+
+/// Guards M1 and M2: of an entry that is removed while it is moved nothing comes back, and nothing is
+/// freed under another helper.
+fn a_key_that_is_removed_while_it_is_moved_stays_out<S: Scheme>() {
+    let (map, [removed, _]) = together(
+        growing::<S>(&[1]),
+        warm_up,
+        [
+            |map| {
+                let removed = remove(map, 1);
+                map.reclaimer().collect();
+                assert_eq!(get(map, 1), None, "back from the dead");
+                removed
+            },
+            |map| insert(map, 2, 2),
+        ],
+    );
+    assert_eq!((removed, entries(&map)), (Some(1), vec![(2, 2)]));
+}
+
+/// Guards M1: the same, with another key in the slot of the next table where the entry would come
+/// first.
+fn two_helpers_do_not_revive_a_removed_key<S: Scheme>() {
+    let (map, [_, removed, _]) = together(
+        growing::<S>(&[1]),
+        warm_up,
+        [
+            |map| insert(map, 2, 2),
+            |map| {
+                let removed = remove(map, 1);
+                map.reclaimer().collect();
+                removed
+            },
+            |map| get(map, 1).filter(|value| *value != 1),
+        ],
+    );
+    assert_eq!((removed, entries(&map)), (Some(1), vec![(2, 2)]));
+}
+
+/// Guards M2: a replacement that comes while the entry is moved is not lost, and is one step.
+fn a_key_that_is_replaced_while_it_is_moved_has_its_new_value<S: Scheme>() {
+    let (map, _) = together(
+        growing::<S>(&[1]),
+        warm_up,
+        [
+            |map| {
+                assert_eq!(insert(map, 1, 10), Some(1));
+                map.reclaimer().collect();
+            },
+            |map| drop(insert(map, 2, 2)),
+            |map| {
+                let found = get(map, 1);
+                assert!([Some(1), Some(10)].contains(&found), "{found:?}");
+            },
+        ],
+    );
+    assert_eq!(entries(&map), [(1, 10), (2, 2)]);
+}
+
+/// Guards M3: a key that is put into the old table, and into the next one, is in the map once.
+fn a_key_that_is_inserted_while_a_migration_begins_is_in_once<S: Scheme>() {
+    let (map, [one, two]) = together(
+        map_of::<S>(&[]),
+        warm_up,
+        [
+            |map| {
+                map.reserve(4);
+                insert(map, 1, 10)
+            },
+            |map| insert(map, 1, 20),
+        ],
+    );
+    let last = get(&map, 1);
+    assert!(
+        [(None, Some(10), Some(20)), (Some(20), None, Some(10))].contains(&(one, two, last)),
+        "{one:?} {two:?} {last:?}"
+    );
+    assert_eq!(entries(&map).len(), 1);
+}
+
+/// Guards M4 and M5, and M7: a search while one migration ends and the next one begins, and the old
+/// tables are freed.
+fn a_get_never_misses_a_key_that_is_moved_twice<S: Scheme>() {
+    let (map, _) = together(
+        growing::<S>(&[1]),
+        warm_up,
+        [
+            |map| {
+                // Ends the first migration, begins the second one, and moves the path in it.
+                map.reserve(8);
+                insert(map, 2, 2);
+                map.reclaimer().collect();
+            },
+            |map| assert_eq!(get(map, 1), Some(1), "the key was missed"),
+        ],
+    );
+    assert_eq!(entries(&map), [(1, 1), (2, 2)]);
+}
+
+/// Guards M5 and M1: a helper of one migration sleeps until the next one is under way.
+fn a_helper_that_sleeps_through_a_migration_does_no_harm<S: Scheme>() {
+    let (map, [_, removed]) = together(
+        growing::<S>(&[1]),
+        warm_up,
+        [
+            |map| insert(map, 2, 2),
+            |map| {
+                map.reserve(8);
+                let removed = remove(map, 1);
+                map.reclaimer().collect();
+                removed
+            },
+        ],
+    );
+    assert_eq!((removed, entries(&map)), (Some(1), vec![(2, 2)]));
+}
+
+/// Guards T4 and M8: a table of the same size is on approval while another key comes in.
+fn a_table_without_tombstones_has_room_for_all<S: Scheme>() {
+    let map = map_of::<S>(&[1, 2]);
+    remove(&map, 2);
+    let (map, _) = together(
+        map,
+        warm_up,
+        [
+            // The third slot of four: a table of the same size is made, as half of them are in use.
+            |map| insert(map, 3, 3),
+            |map| insert(map, 4, 4),
+        ],
+    );
+    insert(&map, 5, 5);
+    assert_eq!(entries(&map), [(1, 1), (3, 3), (4, 4), (5, 5)]);
 }
 
 crate::on_schemes! {
     one_of_two_who_insert_a_key_is_first {
-        pointers: Limits::preemptions(3, 4),
-        regions: Limits::preemptions_or_all(3),
+        pointers: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(3, 4),
         kept: Limits::preemptions(1, 2),
         crossbeam: Limits::preemptions(1, 2),
     }
     a_get_never_misses_a_key_that_is_replaced {
         pointers: Limits::preemptions(3, 4),
         regions: Limits::preemptions_or_all(3),
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
         kept: Limits::preemptions(1, 2),
         crossbeam: Limits::preemptions(1, 2),
     }
     one_of_two_who_remove_a_key_gets_it {
         pointers: Limits::preemptions(3, 4),
         regions: Limits::preemptions_or_all(3),
-        epoch: Limits::preemptions(1, 2),
-        hazard: Limits::preemptions(1, 2),
         kept: Limits::preemptions(1, 2),
         crossbeam: Limits::preemptions(1, 2),
     }
-    an_insertion_behind_a_removed_node_is_not_lost {
-        pointers: Limits::preemptions(3, 4),
-        regions: Limits::preemptions_or_all(3),
-        kept: Limits::preemptions(1, 2),
-        crossbeam: Limits::preemptions(1, 2),
-    }
-    neighbours_are_removed_both {
-        pointers: Limits::preemptions(3, 4),
-        regions: Limits::preemptions_or_all(3),
-        kept: Limits::preemptions(1, 2),
-        crossbeam: Limits::preemptions(1, 2),
-    }
-    a_walk_is_not_led_to_a_freed_node {
-        pointers: Limits::preemptions(3, 4),
-        regions: Limits::preemptions_or_all(3),
-        epoch: Limits::preemptions(1, 2),
-        hazard: Limits::preemptions(1, 2),
-        kept: Limits::preemptions(1, 2),
-        crossbeam: Limits::preemptions(1, 2),
-    }
-    a_walk_that_helps_is_not_led_to_a_freed_node {
+    an_insertion_behind_a_removed_entry_is_found {
         pointers: Limits::preemptions(2, 3),
-        regions: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(3, 4),
+    }
+    a_search_is_not_led_to_a_freed_entry {
+        pointers: Limits::preemptions(3, 4),
+        regions: Limits::preemptions_or_all(3),
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
+        kept: Limits::preemptions(1, 2),
+        crossbeam: Limits::preemptions(1, 2),
     }
     a_removed_value_lives_as_long_as_its_reference {
         pointers: Limits::preemptions(3, 4),
@@ -335,26 +458,57 @@ crate::on_schemes! {
         crossbeam: Limits::preemptions(1, 2),
     }
     an_inserted_value_lives_as_long_as_its_reference {
-        pointers: Limits::preemptions(3, 4),
-        regions: Limits::preemptions_or_all(3),
+        pointers: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(3, 4),
         kept: Limits::preemptions(1, 2),
         crossbeam: Limits::preemptions(1, 2),
     }
     no_update_is_lost {
         pointers: Limits::preemptions(3, 4),
-        regions: Limits::preemptions_or_all(3),
+        regions: Limits::preemptions(3, 4),
         kept: Limits::preemptions(1, 2),
         crossbeam: Limits::preemptions(1, 2),
     }
     a_reused_address_deceives_nobody {
-        pointers: Limits::preemptions(2, 3).reusing(),
-        regions: Limits::preemptions(2, 3).reusing(),
+        pointers: Limits::preemptions(3, 4).reusing(),
+        regions: Limits::preemptions(3, 4).reusing(),
     }
     an_iteration_sees_a_lasting_key_once {
         pointers: Limits::preemptions(2, 3),
-        regions: Limits::preemptions(3, 4),
+        regions: Limits::preemptions(1, 2),
     }
-    a_bucket_begins_with_one_sentinel {
+    a_get_never_misses_a_key_that_is_moved {
+        pointers: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(3, 4),
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
+    }
+    a_key_that_is_removed_while_it_is_moved_stays_out {
+        pointers: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(1, 2),
+        epoch: Limits::preemptions(1, 2),
+    }
+    two_helpers_do_not_revive_a_removed_key {
+        pointers: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(1, 2),
+    }
+    a_key_that_is_replaced_while_it_is_moved_has_its_new_value {
+        pointers: Limits::preemptions(1, 2),
+        regions: Limits::preemptions(1, 2),
+    }
+    a_key_that_is_inserted_while_a_migration_begins_is_in_once {
+        pointers: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(2, 3),
+    }
+    a_get_never_misses_a_key_that_is_moved_twice {
+        pointers: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(2, 3),
+    }
+    a_helper_that_sleeps_through_a_migration_does_no_harm {
+        pointers: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(1, 2),
+    }
+    a_table_without_tombstones_has_room_for_all {
         pointers: Limits::preemptions(2, 3),
         regions: Limits::preemptions(2, 3),
     }

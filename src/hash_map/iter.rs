@@ -1,20 +1,21 @@
 //! Iterations of a map.
 //!
-//! Shared ones keep no pointer between two steps, only the place of the last entry: each step walks
-//! from that place's bucket to the next entry. So nothing is held, nothing is lost when an entry is
-//! removed under the iteration, and a key that is there throughout is seen once: an entry keeps its
-//! place as long as it is in the map, also when it is replaced (I4 of `list`).
+//! Shared ones go by the hash: each step looks for the entries of the least hash that is greater than
+//! the last one. So nothing is held between two steps, whatever becomes of the table, and a key that
+//! is there throughout is seen once. Entries of one and the same hash are found at once, in one look
+//! along their common path, and wait, covered, for their turn.
 
 use core::borrow::Borrow;
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
 use core::iter::FusedIterator;
 use core::marker::PhantomData;
+use core::slice;
 
 use super::HashMap;
 use super::entry::{Entry, Node};
-use super::list::{Link, Place};
-use crate::atomic::Ptr;
+use super::pinned::entry;
+use super::word::{Slot, Word};
 use crate::domain::Reclaimer;
 use crate::guard::{Guard, Pinned, Ref};
 
@@ -29,12 +30,15 @@ use crate::guard::{Guard, Pinned, Ref};
 /// ```
 pub struct Iter<'g, 'a, K, V, S, R: Reclaimer, G> {
     map: &'g Pinned<'a, HashMap<K, V, S, R>, G>,
-    after: Place,
+    /// The least hash that was not seen yet.
+    from: Option<u64>,
+    /// Of the same hash as the last one.
+    more: Vec<Ref<'g, Entry<K, V>, R::Scheme>>,
 }
 
 impl<'g, 'a, K, V, S, R: Reclaimer, G> Iter<'g, 'a, K, V, S, R, G> {
     pub(super) fn new(map: &'g Pinned<'a, HashMap<K, V, S, R>, G>) -> Self {
-        Self { map, after: Place { order: 0, serial: 0 } }
+        Self { map, from: Some(0), more: Vec::new() }
     }
 }
 
@@ -49,10 +53,16 @@ where
     type Item = Ref<'g, Entry<K, V>, R::Scheme>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let cursor = self.map.seek(self.after)?;
-        self.after = cursor.place()?;
-        // SAFETY: what a walk stops at is covered, and `seek` stops at entries of this map.
-        unsafe { cursor.at.into_ref(|link| Node::entry(link)) }
+        if let Some(entry) = self.more.pop() {
+            return Some(entry);
+        }
+        let group = self.map.least(self.from?);
+        self.from = group.as_ref().and_then(|group| group.hash.checked_add(1));
+        let group = group?;
+        // SAFETY: they cover entries of this map.
+        self.more.extend(group.more.into_iter().map(|found| unsafe { entry(found) }));
+        // SAFETY: as above.
+        Some(unsafe { entry(group.first) })
     }
 }
 
@@ -68,7 +78,7 @@ where
 
 impl<K, V, S, R: Reclaimer, G> fmt::Debug for Iter<'_, '_, K, V, S, R, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Iter").field("after", &self.after).finish_non_exhaustive()
+        f.debug_struct("Iter").field("from", &self.from).finish_non_exhaustive()
     }
 }
 
@@ -145,7 +155,7 @@ where
 /// assert_eq!(map.get("a"), Some(2));
 /// ```
 pub struct IterMut<'m, K, V> {
-    next: Ptr<Link>,
+    slots: slice::Iter<'m, Slot<Node<K, V>>>,
     map: PhantomData<(&'m K, &'m mut V)>,
 }
 
@@ -156,7 +166,9 @@ unsafe impl<K: Sync, V: Sync> Sync for IterMut<'_, K, V> {}
 
 impl<'m, K, V> IterMut<'m, K, V> {
     pub(super) fn new<S, R: Reclaimer>(map: &'m mut HashMap<K, V, S, R>) -> Self {
-        Self { next: map.buckets.first().next_exclusive().0, map: PhantomData }
+        // SAFETY: borrowed exclusively; this is the map's scheme.
+        let table = unsafe { map.tables.exclusive::<R::Scheme>() };
+        Self { slots: table.map_or(&[][..], |table| table.slots()).iter(), map: PhantomData }
     }
 }
 
@@ -164,20 +176,11 @@ impl<'m, K: 'm, V: 'm> Iterator for IterMut<'m, K, V> {
     type Item = (&'m K, &'m mut V);
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let node = self.next;
-            // SAFETY: linked, and the map is borrowed exclusively.
-            let link = unsafe { node.as_ref() }?;
-            let (next, is_out) = link.next_exclusive();
-            let is_entry = !link.is_sentinel() && !is_out;
-            self.next = next;
-            if is_entry {
-                let node = core::ptr::NonNull::new(node.as_raw())?;
-                // SAFETY: an entry's node of this map, borrowed exclusively, each once.
-                let entry = unsafe { Node::<K, V>::entry(node).as_mut() };
-                return Some((&entry.key, &mut entry.value));
-            }
-        }
+        let words = self.slots.by_ref().map(Word::load_exclusive);
+        let node = words.map(Word::node).find(|node| !node.is_null())?;
+        // SAFETY: an entry of this map, which is borrowed exclusively; each comes once.
+        let node = unsafe { &mut *node.as_raw() };
+        Some((&node.entry.key, &mut node.entry.value))
     }
 }
 

@@ -1,42 +1,39 @@
 //! A hash map, and what its operations return.
 //!
-//! The rooms: `list` is the ordered list that holds the entries, `buckets` the ways into it,
-//! `entry` the nodes; `pinned` has the operations, `iter` the iterations. Here is the face.
+//! Open addressing: a table of slots, each one word that leads to an entry (see `word`, `table`); and
+//! from one table to the next, a migration that is cooperative, incremental and lock-free
+//! (`migrate`, with the proof). `pinned` has the operations, `iter` the iterations. Here is the face.
 //!
 //! # Linearization
 //!
-//! `insert` (of a new key) at the CAS that links its node; a replacement, and a removal, at the CAS
-//! that marks the old node: one atomic step, so a `get` of a key that is being replaced finds the
-//! old value or the new one. A `get` that finds at its load of the node's unmarked link; one that
-//! does not, at its load of the link in which the key would stand.
+//! Each change of a key is one CAS on the slot of that key: an empty one becomes the entry, an entry
+//! its replacement, or a tombstone. So a `get` of a key that is being replaced finds the old value or
+//! the new one. A `get` that finds takes effect at its load of the slot; one that does not, at its
+//! load of the empty slot at the path's end (M4 of `migrate`).
 
-mod buckets;
 mod entry;
 mod iter;
-mod list;
+mod migrate;
 mod pinned;
+mod table;
+mod word;
 
 use core::borrow::Borrow;
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
-use core::marker::PhantomData;
 use std::error::Error;
 use std::hash::RandomState;
 
 pub use entry::Entry;
 pub use iter::{Iter, IterMut, Keys, Values};
 
-use self::buckets::Buckets;
-use self::entry::Node;
-use self::list::Link;
+use self::migrate::Tables;
+use self::table::Shortage;
 use crate::Epoch;
-use crate::atomic::{Atomic, Owned};
 use crate::domain::Reclaimer;
 use crate::exclusive::{Drain, Exclusive, IntoIter, drop_all};
 use crate::guard::{Guard, Pinned, Ref};
 use crate::scheme::Scheme;
-use crate::sharded::Sharded;
-use crate::sync::counter::{AtomicIsize, Relaxed};
 
 /// A lock-free hash map, for any number of threads.
 ///
@@ -57,14 +54,17 @@ use crate::sync::counter::{AtomicIsize, Relaxed};
 /// ```
 ///
 /// # Progress
-/// Lock-free: an operation starts again only when another one has succeeded in its way. Lookups
-/// unlink removed entries that they meet.
+/// Lock-free: an operation starts again only when another one has succeeded in its way, and none
+/// waits for a thread that sleeps, in whatever it was doing. Lookups write nothing that is shared.
+/// While the table is being exchanged for another one, each writer moves a few entries, and so does
+/// an iteration that comes to such a place.
 ///
 /// # Keys and values
 /// An entry is immutable once it is in the map; a replacement brings its own key along. Keys and
 /// values are dropped some time after their removal, maybe by another thread: so they are `Send`
-/// and `'static`. With a terrible hasher (all keys equal) the map is a list, and nothing worse. With
-/// an `Eq` or `Hash` that lies or panics, entries may be found or not, but each is dropped once.
+/// and `'static`. With a terrible hasher (all hashes equal) each operation looks at all entries, and
+/// the table has up to eight slots for each of them; nothing worse. With an `Eq` or `Hash` that lies
+/// or panics, entries may be found or not, but each is dropped once.
 ///
 /// A map is invariant in both: it takes values in as well as it hands them out.
 ///
@@ -77,29 +77,32 @@ use crate::sync::counter::{AtomicIsize, Relaxed};
 /// ```
 ///
 /// # Memory
-/// An entry is one node: key, value, a pointer and two `u64`, and what the scheme adds; a bucket is
-/// one slot and one such node without an entry. The table doubles when there are two entries to a
-/// bucket, which a few insertions may pass before one of them notices; entries never move. Buckets
-/// are given back by [`shrink_to_fit`](Self::shrink_to_fit), and when the map is dropped.
+/// An entry is one node: key, value, the hash, and what the scheme adds; and a slot of the table, one
+/// word. The slot of a removed entry is not used again until the table is exchanged. That happens
+/// when three quarters of the slots were used, or a path has become longer than 128 slots and there
+/// is something to gain (a larger table, while a quarter of it is in use; one without so many removed
+/// entries): for one of twice the size, or of the same; for a smaller one when there is an entry to 16
+/// slots. It is noticed by an insertion or removal, if not by the first one, and done little by little
+/// by the next ones. While there is no memory for another table, the map goes on with the one it has
+/// until all slots are used.
 ///
 /// # Iteration
 /// A key that is in the map from the iteration's begin to its end is seen exactly once, whatever
-/// happens to other keys and however the table grows; with its value at the moment when the
-/// iteration got there. A key that is inserted or removed meanwhile may be seen or not; one that is
-/// removed and inserted again may be seen twice. Each step looks its place up again, so among keys
-/// of one and the same hash it takes as long as there are such keys.
+/// happens to other keys and however often the table is exchanged; with its value at the moment when
+/// the iteration got there. A key that is inserted or removed meanwhile may be seen or not; one that
+/// is removed and inserted again may be seen twice. The order is that of the hashes. An iteration
+/// holds nothing between two steps; but of several entries with the very same 64 bits of hash it
+/// covers all at once, until it has passed them.
 ///
 /// # When to use a lock instead
 /// When few threads share the map, or hold it for long: a sharded lock around a flat table uses less
 /// memory and touches fewer cache lines.
 pub struct HashMap<K, V, S = RandomState, R: Reclaimer = Epoch> {
-    buckets: Buckets,
-    /// Entries put in, less entries taken out, by each group of threads.
-    len: Box<Sharded<AtomicIsize>>,
+    tables: Tables<K, V>,
+    /// Up to here the slots have been taken out by a drain.
+    drained: usize,
     hasher: S,
     reclaimer: R,
-    /// As the list's links would be, if they were not to the nodes' common beginning; invariant.
-    entries: PhantomData<Atomic<Node<K, V>>>,
 }
 
 // SAFETY: the map owns its entries; removed ones are dropped by other threads.
@@ -238,12 +241,36 @@ impl<K, V, S: Scheme> fmt::Display for TryInsertError<'_, K, V, S> {
 
 impl<K, V, S: Scheme> Error for TryInsertError<'_, K, V, S> {}
 
+/// Why [`try_reserve`](HashMap::try_reserve) made no room.
+///
+/// ```
+/// use sexton::hash_map::TryReserveError;
+///
+/// assert_eq!(TryReserveError::NoMemory.to_string(), "no memory for the map's table");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TryReserveError {
+    /// The table would be larger than memory can be.
+    CapacityOverflow,
+    /// There is no memory for the table.
+    NoMemory,
+}
+
+impl fmt::Display for TryReserveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CapacityOverflow => "the map's table would be larger than memory can be",
+            Self::NoMemory => "no memory for the map's table",
+        })
+    }
+}
+
+impl Error for TryReserveError {}
+
 impl<K, V> HashMap<K, V> {
-    /// An empty map on the default domain, with std's hasher.
-    ///
-    /// # Panics
-    /// Aborts as [`Box::new`] does when there is no memory for its first bucket; so do the other
-    /// constructors.
+    /// An empty map on the default domain, with std's hasher. Its table is made by the first
+    /// insertion.
     ///
     /// ```
     /// let map = sexton::HashMap::new();
@@ -254,10 +281,11 @@ impl<K, V> HashMap<K, V> {
         Self::with_capacity(0)
     }
 
-    /// An empty map, with buckets for so many entries.
+    /// An empty map, with a table for so many entries.
     ///
     /// # Panics
-    /// If the capacity is larger than memory can be; so do the other constructors that take one.
+    /// If the capacity is larger than memory can be; aborts as [`Box::new`] does when there is no
+    /// memory. So do the other constructors that take one.
     ///
     /// ```
     /// let map = sexton::HashMap::<u32, u32>::with_capacity(1000);
@@ -297,7 +325,7 @@ impl<K, V, S, R: Reclaimer + Default> HashMap<K, V, S, R> {
         Self::with_capacity_and_hasher(0, hasher)
     }
 
-    /// An empty map with this hasher, and buckets for so many entries.
+    /// An empty map with this hasher, and a table for so many entries.
     ///
     /// ```
     /// use std::hash::RandomState;
@@ -312,7 +340,7 @@ impl<K, V, S, R: Reclaimer + Default> HashMap<K, V, S, R> {
 }
 
 impl<K, V, S, R: Reclaimer> HashMap<K, V, S, R> {
-    /// An empty map with this hasher, in a domain, and buckets for so many entries.
+    /// An empty map with this hasher, in a domain, and a table for so many entries.
     ///
     /// ```
     /// use sexton::{Domain, Epoch, HashMap};
@@ -331,8 +359,8 @@ impl<K, V, S, R: Reclaimer> HashMap<K, V, S, R> {
         hasher: S,
         reclaimer: R,
     ) -> Self {
-        let buckets = Buckets::new(&reclaimer.pin(), capacity);
-        Self { buckets, len: Box::default(), hasher, reclaimer, entries: PhantomData }
+        let tables = Tables::new(&reclaimer.pin(), capacity);
+        Self { tables, drained: 0, hasher, reclaimer }
     }
 
     /// Opens a guard, for many operations and for references to entries.
@@ -398,9 +426,7 @@ impl<K, V, S, R: Reclaimer> HashMap<K, V, S, R> {
     /// assert_eq!(sexton::HashMap::<_, _>::from([(1, 1), (2, 2)]).len(), 2);
     /// ```
     pub fn len(&self) -> usize {
-        let len: isize = self.len.iter().map(|shard| shard.load(Relaxed)).sum();
-        // One thread's removal may be counted before the insertion by another.
-        usize::try_from(len).unwrap_or(0)
+        self.tables.len()
     }
 
     /// Whether there is no entry. Exact when no other thread is changing the map.
@@ -412,19 +438,21 @@ impl<K, V, S, R: Reclaimer> HashMap<K, V, S, R> {
         self.len() == 0
     }
 
-    /// How many entries fit before the table doubles.
+    /// How many entries fit before the table is exchanged for a larger one (if none are removed: see
+    /// [Memory](Self#memory)).
     ///
     /// ```
     /// assert!(sexton::HashMap::<u32, u32>::with_capacity(100).capacity() >= 100);
     /// ```
     pub fn capacity(&self) -> usize {
-        self.buckets.capacity()
+        self.tables.capacity(&self.reclaimer.pin())
     }
 
-    /// Makes room for so many entries more. Buckets are made when they are first used.
+    /// Makes room for so many entries more. The entries move little by little.
     ///
     /// # Panics
-    /// If the capacity would be larger than memory can be.
+    /// If the capacity would be larger than memory can be; aborts as [`Box::new`] does when there is
+    /// no memory. See [`try_reserve`](Self::try_reserve).
     ///
     /// ```
     /// let map = sexton::HashMap::<u32, u32>::new();
@@ -432,10 +460,34 @@ impl<K, V, S, R: Reclaimer> HashMap<K, V, S, R> {
     /// assert!(map.capacity() >= 100);
     /// ```
     pub fn reserve(&self, additional: usize) {
-        self.buckets.grow_for(self.len().saturating_add(additional));
+        self.reserve_or(additional).unwrap_or_else(|shortage| shortage.fail());
     }
 
-    /// Keeps no more buckets than the entries need, and frees the rest.
+    /// Makes room for so many entries more, if there is memory. The entries move little by little.
+    ///
+    /// # Errors
+    /// If there is not; the map is as it was.
+    ///
+    /// ```
+    /// use sexton::hash_map::TryReserveError;
+    ///
+    /// let map = sexton::HashMap::<u32, u32>::new();
+    /// assert_eq!(map.try_reserve(usize::MAX), Err(TryReserveError::CapacityOverflow));
+    /// assert!(map.try_reserve(100).is_ok());
+    /// ```
+    pub fn try_reserve(&self, additional: usize) -> Result<(), TryReserveError> {
+        self.reserve_or(additional).map_err(|shortage| match shortage {
+            Shortage::Overflow => TryReserveError::CapacityOverflow,
+            Shortage::NoMemory(_) => TryReserveError::NoMemory,
+        })
+    }
+
+    fn reserve_or(&self, additional: usize) -> Result<(), Shortage> {
+        self.tables.reserve(&self.reclaimer.pin(), self.len().saturating_add(additional))
+    }
+
+    /// Keeps no larger table than the entries need. (A shared map does that by and by when it has
+    /// become nearly empty.) If there is no memory for the smaller table, it stays as it is.
     ///
     /// ```
     /// let mut map = sexton::HashMap::<u32, u32>::with_capacity(1000);
@@ -443,9 +495,9 @@ impl<K, V, S, R: Reclaimer> HashMap<K, V, S, R> {
     /// assert!(map.capacity() < 1000);
     /// ```
     pub fn shrink_to_fit(&mut self) {
-        let len = self.len();
-        // SAFETY: borrowed exclusively.
-        unsafe { self.buckets.shrink_for::<R::Scheme>(len) };
+        let guard = self.reclaimer.pin();
+        // SAFETY: borrowed exclusively, and it is the map's domain.
+        unsafe { self.tables.shrink_exclusive(&guard) };
     }
 
     /// Goes through all entries, and may change the values: nobody else has the map.
@@ -468,12 +520,8 @@ impl<K, V, S, R: Reclaimer> HashMap<K, V, S, R> {
     /// assert!(map.is_empty());
     /// ```
     pub fn drain(&mut self) -> Drain<'_, Self> {
+        self.drained = 0;
         Drain::new(self)
-    }
-
-    /// Counts an entry in, or out; returns what this group of threads had counted before.
-    fn count(&self, change: isize) -> isize {
-        self.len.mine().fetch_add(change, Relaxed)
     }
 }
 
@@ -485,9 +533,12 @@ where
     R: Reclaimer,
 {
     fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
-        // A weak hasher may leave many bits alike. The product's top bits depend on all of its
-        // bits (Knuth's multiplicative hashing), and the table goes by the low ones.
-        self.hasher.hash_one(key).wrapping_mul(0x9e37_79b9_7f4a_7c15).reverse_bits()
+        // A weak hasher may leave many bits alike. The table goes by the top ones, and the words by
+        // the low ones: so all are mixed with all, by a multiplication whose halves are folded.
+        let product = u128::from(self.hasher.hash_one(key)) * 0x9e37_79b9_7f4a_7c15;
+        #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
+        let hash = (product >> 64) as u64 ^ product as u64;
+        hash
     }
 
     /// A clone of a key's value. To borrow it instead, [`pin`](Self::pin) or [`read`](Self::read).
@@ -650,29 +701,17 @@ impl<K, V, S, R: Reclaimer> Exclusive for HashMap<K, V, S, R> {
     type Item = (K, V);
 
     fn take_one(&mut self) -> Option<(K, V)> {
-        loop {
-            let first = self.buckets.first();
-            let node = first.next_exclusive().0;
-            // SAFETY: nobody else is in the map, and linked nodes are alive.
-            let link = unsafe { node.as_ref() }?;
-            let ((next, is_out), is_sentinel) = (link.next_exclusive(), link.is_sentinel());
-            first.set_next_exclusive(next);
-            if is_sentinel {
-                // SAFETY: unlinked; nobody else is in the map.
-                unsafe {
-                    let sentinel = Owned::<Link, R::Scheme>::from_ptr(node);
-                    self.buckets.free_sentinel(sentinel);
-                }
-                continue;
+        // SAFETY: borrowed exclusively; this is the map's scheme. What is drained has no entry.
+        unsafe {
+            if let Some((node, at)) = self.tables.take_exclusive::<R::Scheme>(self.drained) {
+                self.drained = at;
+                let Entry { key, value } = node.into_inner().entry;
+                return Some((key, value));
             }
-            // SAFETY: an entry's node, unlinked, not retired (what is retired is not linked).
-            let node = unsafe { Owned::<Node<K, V>, R::Scheme>::from_ptr(node.cast()) };
-            if !is_out {
-                self.count(-1);
-                let entry = node.into_inner().into_entry();
-                return Some((entry.key, entry.value));
-            }
+            self.tables.wipe_exclusive::<R::Scheme>();
         }
+        self.drained = 0;
+        None
     }
 }
 
@@ -683,11 +722,12 @@ impl<K, V, S, R: Reclaimer> Drop for HashMap<K, V, S, R> {
 
         impl<K, V, S, R: Reclaimer> Drop for Table<'_, K, V, S, R> {
             fn drop(&mut self) {
-                // SAFETY: the map is going, and the first sentinel is the only one left.
-                unsafe { self.0.buckets.free::<R::Scheme>() };
+                // SAFETY: the map is going, and has no entry any more.
+                unsafe { self.0.tables.free::<R::Scheme>() };
             }
         }
 
+        self.drained = 0;
         let table = Table(self);
         drop_all(table.0);
     }
@@ -816,7 +856,8 @@ impl<K, V, S, R: Reclaimer> IntoIterator for HashMap<K, V, S, R> {
     type Item = (K, V);
     type IntoIter = IntoIter<Self>;
 
-    fn into_iter(self) -> IntoIter<Self> {
+    fn into_iter(mut self) -> IntoIter<Self> {
+        self.drained = 0;
         IntoIter::new(self)
     }
 }

@@ -1,39 +1,53 @@
-//! The operations of a map under a guard. All of them are a walk of the list, and a CAS at its end.
+//! The operations of a map under a guard. All of them are a search, and a CAS at its end.
 
 use core::borrow::Borrow;
 use core::hash::{BuildHasher, Hash};
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
-use super::buckets::entry_order;
 use super::entry::{Entry, Node};
-use super::list::{Cursor, Link, Place};
+use super::migrate::{Group, NodeShield, Refusal, Spot};
+use super::table::Shortage;
 use super::{Compute, HashMap, Iter, Keys, Operation, TryInsertError, Values};
 use crate::atomic::{AllocError, Owned};
 use crate::domain::Reclaimer;
-use crate::guard::{Guard, Pinned, RECLAIM_BUDGET, Ref, Shield};
+use crate::guard::{Guard, Pinned, RECLAIM_BUDGET, Ref};
 use crate::scheme::Scheme;
 use crate::sync::Backoff;
-
-/// A walk that passed more nodes than this is a reason to look whether the table is full.
-const LONG_WALK: usize = 4;
-
-/// And after so many insertions by a group of threads it is looked in any case: entries that come
-/// in descending order are all found at once.
-const LOOK_EVERY: isize = 64;
 
 fn value<'g, K, V, S: Scheme>(entry: Ref<'g, Entry<K, V>, S>) -> Ref<'g, V, S> {
     Ref::map(entry, |entry| &entry.value)
 }
 
-/// Covers a node that is not linked yet, so that it can be referred to once it is.
+/// Covers a node that is not shared yet, so that it can be referred to once it is.
 fn cover<'g, K, V, S: Scheme>(
     guard: &'g Guard<'g, S>,
     node: &Owned<Node<K, V>, S>,
-) -> Shield<'g, Link, S> {
+) -> NodeShield<'g, K, V, S> {
     let mut shield = guard.shield();
-    // Announced before it is linked, so before anyone can retire it.
-    shield.announce_if(Node::as_link(node), || true);
+    // Announced before it is put in, so before anyone can retire it.
+    shield.announce_if(node.as_ptr(), || true);
     shield
+}
+
+/// The entry that a shield covers.
+///
+/// # Safety
+/// The shield covers an entry of a map, or one that was taken out since.
+#[inline]
+pub(super) unsafe fn entry<'g, K, V, S: Scheme>(
+    shield: NodeShield<'g, K, V, S>,
+) -> Ref<'g, Entry<K, V>, S> {
+    // SAFETY: the caller's.
+    let entry = unsafe { shield.into_ref(|node| Node::entry(node)) };
+    entry.expect("the shield covers an entry")
+}
+
+type Absent<'g, K, V, S> = (Ref<'g, Entry<K, V>, S>, Owned<Node<K, V>, S>);
+
+/// Why a new entry is not in: there is one already, or no slot for it. It comes back.
+enum NotIn<'g, K, V, S: Scheme> {
+    Occupied(Absent<'g, K, V, S>),
+    Shortage(Owned<Node<K, V>, S>, Shortage),
 }
 
 impl<'a, K, V, S, R, G> Pinned<'a, HashMap<K, V, S, R>, G>
@@ -44,34 +58,25 @@ where
     R: Reclaimer,
     G: Borrow<Guard<'a, R::Scheme>>,
 {
-    /// Walks to a key; says whether it is there.
-    fn find<'g, Q>(&'g self, hash: u64, key: &Q) -> (Cursor<'g, R::Scheme>, bool)
+    /// Searches for a key, to change its entry.
+    fn locate<Q>(&self, hash: u64, key: &Q) -> Option<Spot<'_, K, V, R::Scheme>>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let guard = self.guard();
-        let start = self.structure().buckets.start::<_, Node<K, V>>(guard, hash);
-        let order = entry_order(hash);
-        let mut found = false;
-        let cursor = Cursor::walk::<Node<K, V>>(guard, start, |at, node| {
-            let node_order = node.place().order;
-            // SAFETY: what a walk stands on is covered, and this is a list of these entries.
-            let entry = || unsafe { Node::<K, V>::covered(at) };
-            found = node_order == order && entry().is_some_and(|entry| entry.key.borrow() == key);
-            found || node_order > order
-        });
-        (cursor, found)
+        let is = |node: &Node<K, V>| node.entry.key.borrow() == key;
+        self.structure().tables.locate(self.guard(), hash, is)
     }
 
-    /// The entry that a shield covers.
-    ///
-    /// # Safety
-    /// The shield covers an entry of this map.
-    unsafe fn entry<'g>(shield: Shield<'g, Link, R::Scheme>) -> Ref<'g, Entry<K, V>, R::Scheme> {
-        // SAFETY: the caller's.
-        let entry = unsafe { shield.into_ref(|link| Node::entry(link)) };
-        entry.expect("the shield covers an entry")
+    /// Searches for a key, to look at its entry.
+    #[inline]
+    fn find<Q>(&self, key: &Q) -> Option<NodeShield<'_, K, V, R::Scheme>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let map = self.structure();
+        map.tables.find(self.guard(), map.hash(key), |node| node.entry.key.borrow() == key)
     }
 
     /// A key's entry, for whoever has the map to himself.
@@ -80,39 +85,18 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let (cursor, found) = self.find(self.structure().hash(key), key);
-        let link = NonNull::new(cursor.at.ptr().as_raw()).filter(|_| found)?;
-        // SAFETY: an entry's node, with the provenance of the whole.
-        Some(unsafe { Node::entry(link) })
+        let node = NonNull::new(self.find(key)?.ptr().as_raw())?;
+        // SAFETY: a node, with the provenance of the whole.
+        Some(unsafe { Node::entry(node) })
     }
 
-    /// Walks to the first entry behind a place.
-    pub(super) fn seek(&self, after: Place) -> Option<Cursor<'_, R::Scheme>> {
-        let guard = self.guard();
-        // The order is the hash's bits backwards (but the last one, by which no bucket goes).
-        let hash = after.order.reverse_bits();
-        let start = self.structure().buckets.start::<_, Node<K, V>>(guard, hash);
-        let cursor = Cursor::walk::<Node<K, V>>(guard, start, |_, node| {
-            !node.is_sentinel() && node.place() > after
-        });
-        cursor.place().is_some().then_some(cursor)
+    /// The entries of the least hash from this one on.
+    pub(super) fn least(&self, from: u64) -> Option<Group<'_, K, V, R::Scheme>> {
+        self.structure().tables.least(self.guard(), from)
     }
 
-    /// What comes after each successful insertion: counting, and a larger table when it is full.
-    fn inserted(&self, cursor: &Cursor<'_, R::Scheme>) {
-        let map = self.structure();
-        let before = map.count(1);
-        if cursor.passed > LONG_WALK || before % LOOK_EVERY == 0 {
-            let len = map.len();
-            if len > map.capacity() {
-                map.buckets.grow_for(len);
-            }
-        }
-    }
-
-    /// What comes after each successful removal.
-    fn removed(&self) {
-        self.structure().count(-1);
+    /// Some operations retire, and free a little of what was retired, at their end.
+    fn reclaim(&self) {
         self.guard().reclaim(RECLAIM_BUDGET);
     }
 
@@ -141,9 +125,8 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let (cursor, found) = self.find(self.structure().hash(key), key);
-        // SAFETY: found: it stopped at an entry of this map.
-        found.then(|| unsafe { Self::entry(cursor.at) })
+        // SAFETY: found: it covers an entry of this map.
+        self.find(key).map(|found| unsafe { entry(found) })
     }
 
     /// Whether the key is in the map.
@@ -156,7 +139,7 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.find(self.structure().hash(key), key).1
+        self.find(key).is_some()
     }
 
     /// Inserts an entry, or replaces the key's in one atomic step; returns the value that was
@@ -172,30 +155,31 @@ where
     /// assert_eq!(map.insert("a", 2).as_deref(), Some(&1));
     /// ```
     pub fn insert(&self, key: K, value: V) -> Option<Ref<'_, V, R::Scheme>> {
-        let guard = self.guard();
+        let (guard, tables) = (self.guard(), &self.structure().tables);
         let hash = self.structure().hash(&key);
-        let mut node = guard.owned(Node::new(entry_order(hash), key, value));
+        let mut node = guard.owned(Node::new(hash, key, value));
         let backoff = Backoff::new();
         loop {
-            let (cursor, found) = self.find(hash, node.key());
-            let attempt = if found {
-                cursor.replace::<Node<K, V>, _>(guard, node, Node::link)
-            } else {
-                cursor.insert(node, Node::link)
+            let spot = self.locate(hash, &node.entry.key);
+            node = match spot {
+                Some(spot) if spot.is_found() => match tables.replace(guard, &spot, node) {
+                    Ok(()) => {
+                        // SAFETY: found: it covers an entry that was in this map.
+                        let old = unsafe { entry(spot.entry) };
+                        self.reclaim();
+                        return Some(self::value(old));
+                    }
+                    Err(back) => back,
+                },
+                spot => match tables.insert(guard, spot.as_ref(), node) {
+                    Ok(()) => return None,
+                    Err(Refusal::Again(back)) => back,
+                    Err(Refusal::Shortage(back, shortage)) => {
+                        drop(back);
+                        shortage.fail();
+                    }
+                },
             };
-            match attempt {
-                Ok(_) if found => {
-                    // SAFETY: found: it stopped at an entry of this map.
-                    let old = unsafe { Self::entry(cursor.at) };
-                    guard.reclaim(RECLAIM_BUDGET);
-                    return Some(self::value(old));
-                }
-                Ok(_) => {
-                    self.inserted(&cursor);
-                    return None;
-                }
-                Err(back) => node = back,
-            }
             backoff.spin();
         }
     }
@@ -218,51 +202,52 @@ where
         value: V,
     ) -> Result<Ref<'_, V, R::Scheme>, TryInsertError<'_, K, V, R::Scheme>> {
         let hash = self.structure().hash(&key);
-        let (cursor, found) = self.find(hash, &key);
-        if found {
-            // SAFETY: found: it stopped at an entry of this map.
-            let current = self::value(unsafe { Self::entry(cursor.at) });
+        if let Some(current) = self.get(&key) {
             return Err(TryInsertError::Occupied { current, key, value });
         }
-        match self.guard().try_owned(Node::new(entry_order(hash), key, value)) {
-            Ok(node) => {
-                self.insert_absent(hash, node).map(self::value).map_err(|(current, node)| {
-                    let Entry { key, value } = node.into_inner().into_entry();
-                    TryInsertError::Occupied { current: self::value(current), key, value }
-                })
-            }
+        let node = match self.guard().try_owned(Node::new(hash, key, value)) {
+            Ok(node) => node,
             Err(AllocError(node)) => {
-                let Entry { key, value } = node.into_entry();
-                Err(TryInsertError::NoMemory { key, value })
+                let Entry { key, value } = node.entry;
+                return Err(TryInsertError::NoMemory { key, value });
             }
-        }
+        };
+        self.insert_absent(node).map(self::value).map_err(|not_in| match not_in {
+            NotIn::Occupied((current, node)) => {
+                let Entry { key, value } = node.into_inner().entry;
+                TryInsertError::Occupied { current: self::value(current), key, value }
+            }
+            NotIn::Shortage(node, _) => {
+                let Entry { key, value } = node.into_inner().entry;
+                TryInsertError::NoMemory { key, value }
+            }
+        })
     }
 
-    /// Links a node if its key is absent; else gives it back, with the entry that is present.
-    #[expect(clippy::type_complexity, reason = "what is in, or what is in and what is not")]
+    /// Puts an entry in if its key is absent.
+    #[expect(clippy::type_complexity, reason = "a reference, or why there is none")]
     fn insert_absent(
         &self,
-        hash: u64,
         mut node: Owned<Node<K, V>, R::Scheme>,
-    ) -> Result<
-        Ref<'_, Entry<K, V>, R::Scheme>,
-        (Ref<'_, Entry<K, V>, R::Scheme>, Owned<Node<K, V>, R::Scheme>),
-    > {
-        let ours = cover(self.guard(), &node);
+    ) -> Result<Ref<'_, Entry<K, V>, R::Scheme>, NotIn<'_, K, V, R::Scheme>> {
+        let (guard, hash) = (self.guard(), node.hash);
+        let ours = cover(guard, &node);
         let backoff = Backoff::new();
         loop {
-            let (cursor, found) = self.find(hash, node.key());
-            if found {
-                // SAFETY: found: it stopped at an entry of this map.
-                return Err((unsafe { Self::entry(cursor.at) }, node));
-            }
-            match cursor.insert(node, Node::link) {
-                Ok(_) => {
-                    self.inserted(&cursor);
-                    // SAFETY: a node of this map.
-                    return Ok(unsafe { Self::entry(ours) });
+            let spot = match self.locate(hash, &node.entry.key) {
+                Some(spot) if spot.is_found() => {
+                    // SAFETY: found: it covers an entry of this map.
+                    return Err(NotIn::Occupied((unsafe { entry(spot.entry) }, node)));
                 }
-                Err(back) => node = back,
+                spot => spot,
+            };
+            match self.structure().tables.insert(guard, spot.as_ref(), node) {
+                // SAFETY: an entry of this map now.
+                Ok(()) => return Ok(unsafe { entry(ours) }),
+                Err(Refusal::Again(back)) => node = back,
+                Err(Refusal::Shortage(back, shortage)) => {
+                    return Err(NotIn::Shortage(back, shortage));
+                }
             }
             backoff.spin();
         }
@@ -281,16 +266,17 @@ where
     /// assert_eq!(*map.get_or_insert_with("a", || 2), 1);
     /// ```
     pub fn get_or_insert_with(&self, key: K, value: impl FnOnce() -> V) -> Ref<'_, V, R::Scheme> {
-        let hash = self.structure().hash(&key);
-        let (cursor, found) = self.find(hash, &key);
-        if found {
-            // SAFETY: found: it stopped at an entry of this map.
-            return self::value(unsafe { Self::entry(cursor.at) });
+        if let Some(present) = self.get(&key) {
+            return present;
         }
-        drop(cursor);
-        let node = self.guard().owned(Node::new(entry_order(hash), key, value()));
-        match self.insert_absent(hash, node) {
-            Ok(entry) | Err((entry, _)) => self::value(entry),
+        let hash = self.structure().hash(&key);
+        let node = self.guard().owned(Node::new(hash, key, value()));
+        match self.insert_absent(node) {
+            Ok(entry) | Err(NotIn::Occupied((entry, _))) => self::value(entry),
+            Err(NotIn::Shortage(node, shortage)) => {
+                drop(node);
+                shortage.fail();
+            }
         }
     }
 
@@ -341,46 +327,46 @@ where
         mut key: K,
         mut decide: impl FnMut(Option<(&K, &V)>) -> Operation<V, T>,
     ) -> Compute<'_, K, V, T, R::Scheme> {
-        let guard = self.guard();
+        let (guard, tables) = (self.guard(), &self.structure().tables);
         let hash = self.structure().hash(&key);
         let backoff = Backoff::new();
         loop {
-            let (cursor, found) = self.find(hash, &key);
-            // SAFETY: what a walk stops at is covered, and this is a list of these entries.
-            let entry = if found { unsafe { Node::<K, V>::covered(&cursor.at) } } else { None };
-            match decide(entry.map(|entry| (&entry.key, &entry.value))) {
-                Operation::Abort(value) => return Compute::Aborted(value),
-                Operation::Remove if !found => return Compute::Absent,
-                Operation::Remove => {
-                    if cursor.remove::<Node<K, V>>(guard) {
-                        self.removed();
-                        // SAFETY: found: it stopped at an entry of this map.
-                        return Compute::Removed(unsafe { Self::entry(cursor.at) });
+            let spot = self.locate(hash, &key);
+            let found = spot.as_ref().and_then(Spot::node).map(|node| &node.entry);
+            match (decide(found.map(|entry| (&entry.key, &entry.value))), spot) {
+                (Operation::Abort(value), _) => return Compute::Aborted(value),
+                (Operation::Remove, Some(spot)) if spot.is_found() => {
+                    if tables.remove(guard, &spot) {
+                        self.reclaim();
+                        // SAFETY: found: it covers an entry that was in this map.
+                        return Compute::Removed(unsafe { entry(spot.entry) });
                     }
                 }
-                Operation::Insert(value) => {
-                    let node = guard.owned(Node::new(entry_order(hash), key, value));
+                (Operation::Remove, _) => return Compute::Absent,
+                (Operation::Insert(value), spot) => {
+                    let node = guard.owned(Node::new(hash, key, value));
                     let ours = cover(guard, &node);
-                    let attempt = if found {
-                        cursor.replace::<Node<K, V>, _>(guard, node, Node::link)
-                    } else {
-                        cursor.insert(node, Node::link)
-                    };
-                    match attempt {
-                        Ok(_) => {
-                            // SAFETY: a node of this map.
-                            let new = unsafe { Self::entry(ours) };
-                            if !found {
-                                self.inserted(&cursor);
-                                return Compute::Inserted(new);
+                    let back = match spot {
+                        Some(spot) if spot.is_found() => match tables.replace(guard, &spot, node) {
+                            Ok(()) => {
+                                self.reclaim();
+                                // SAFETY: entries of this map, found and put in.
+                                let (old, new) = unsafe { (entry(spot.entry), entry(ours)) };
+                                return Compute::Updated { old, new };
                             }
-                            // SAFETY: found: it stopped at an entry of this map.
-                            let old = unsafe { Self::entry(cursor.at) };
-                            guard.reclaim(RECLAIM_BUDGET);
-                            return Compute::Updated { old, new };
-                        }
-                        Err(node) => key = node.into_inner().into_entry().key,
-                    }
+                            Err(back) => back,
+                        },
+                        spot => match tables.insert(guard, spot.as_ref(), node) {
+                            // SAFETY: an entry of this map now.
+                            Ok(()) => return Compute::Inserted(unsafe { entry(ours) }),
+                            Err(Refusal::Again(back)) => back,
+                            Err(Refusal::Shortage(back, shortage)) => {
+                                drop(back);
+                                shortage.fail();
+                            }
+                        },
+                    };
+                    key = back.into_inner().entry.key;
                 }
             }
             backoff.spin();
@@ -451,18 +437,28 @@ where
         Q: Hash + Eq + ?Sized,
     {
         let hash = self.structure().hash(key);
+        self.remove_where(hash, |node| node.entry.key.borrow() == key, &mut condition)
+    }
+
+    /// Removes an entry of this hash for which `is` says so, if `condition` says so, too.
+    fn remove_where(
+        &self,
+        hash: u64,
+        mut is: impl FnMut(&Node<K, V>) -> bool,
+        condition: &mut impl FnMut(&K, &V) -> bool,
+    ) -> Option<Ref<'_, Entry<K, V>, R::Scheme>> {
+        let (guard, tables) = (self.guard(), &self.structure().tables);
         let backoff = Backoff::new();
         loop {
-            let (cursor, found) = self.find(hash, key);
-            // SAFETY: what a walk stops at is covered, and this is a list of these entries.
-            let entry = unsafe { Node::<K, V>::covered(&cursor.at) }.filter(|_| found)?;
-            if !condition(&entry.key, &entry.value) {
+            let spot = tables.locate(guard, hash, &mut is)?;
+            let found = &spot.node()?.entry;
+            if !condition(&found.key, &found.value) {
                 return None;
             }
-            if cursor.remove::<Node<K, V>>(self.guard()) {
-                self.removed();
-                // SAFETY: found: it stopped at an entry of this map.
-                return Some(unsafe { Self::entry(cursor.at) });
+            if tables.remove(guard, &spot) {
+                self.reclaim();
+                // SAFETY: found: it covers an entry that was in this map.
+                return Some(unsafe { entry(spot.entry) });
             }
             backoff.spin();
         }
@@ -512,20 +508,18 @@ where
     /// assert_eq!(map.len(), 1);
     /// ```
     pub fn retain(&self, mut keep: impl FnMut(&K, &V) -> bool) {
-        let mut after = Place { order: 0, serial: 0 };
-        while let Some(cursor) = self.seek(after) {
-            let Some(place) = cursor.place() else { return };
-            // SAFETY: what a walk stops at is covered, and this is a list of these entries.
-            let entry = unsafe { Node::<K, V>::covered(&cursor.at) };
-            let kept = entry.is_none_or(|entry| keep(&entry.key, &entry.value));
-            let removed = !kept && cursor.remove::<Node<K, V>>(self.guard());
-            drop(cursor);
-            if removed {
-                self.removed();
+        let mut next = Some(0);
+        while let Some(Group { hash, first, more }) = next.and_then(|from| self.least(from)) {
+            for shield in [first].into_iter().chain(more) {
+                // SAFETY: it covers an entry of this map, or one that was taken out since.
+                let seen = unsafe { entry(shield) };
+                // The entry itself, or what has replaced it.
+                let is = |node: &Node<K, V>| {
+                    ptr::eq(&raw const node.entry, &raw const *seen) || node.entry.key == seen.key
+                };
+                self.remove_where(hash, is, &mut |key, value| !keep(key, value));
             }
-            if kept || removed {
-                after = place;
-            }
+            next = hash.checked_add(1);
         }
     }
 

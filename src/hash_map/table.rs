@@ -1,0 +1,379 @@
+//! One table: slots, the way a search takes through them, and who may still take a slot.
+//!
+//! - **T1.** The number of slots is a power of two. An entry's *home* is the slot with the number of
+//!   its hash's top bits; its *path* goes from there, slot by slot and round the end, to the first
+//!   empty slot (frozen or not), that one included; or once around if there is none.
+//! - **T2.** An entry stands on its path. Slots do not become empty again (W1), so it stays there.
+//! - **T3.** *One slot a key.* A key is put into the first empty slot of its path, by a CAS. Two who
+//!   put in the same key meet there: were one's slot behind the other's, he would have passed it
+//!   when it was taken already, and seen the key; or before, and used it.
+//!
+//! # Room
+//!
+//! Tombstones are not used again, so slots run out. Sharded counters say how many are used: each is
+//! counted up before its slot is taken, and down again if it was not. So their sum, taken in any
+//! order, is never less than the slots that were taken before it was begun.
+//!
+//! - **T4.** A key that is new to the table takes a slot only after [`admit`](Table::admit): it was
+//!   counted, and *then* no next table was seen. So for whoever has seen a next table and has then
+//!   issued a full fence, the sum is no less than the slots that will *ever* be taken: who is not in
+//!   it issued his fence later, and sees the next table. (*store `used`; fence; load `next`* against
+//!   *`next` is set; fence; load `used`*.)
+//! - **T5.** While entries still come in from the table before (the table is *young*), it admits no
+//!   more than [`room`](room_for) new keys, by quotas of its shards.
+
+use core::fmt;
+use core::ptr;
+use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
+
+use crossbeam_utils::CachePadded;
+
+use super::entry::Node;
+use super::word::{Slot, Word};
+use crate::atomic::{Atomic, Owned};
+use crate::guard::{Guard, Shield};
+use crate::scheme::Scheme;
+use crate::sharded::{SHARDS, my_shard};
+use crate::sync::{AtomicUsize, MODEL, Ordering, fence};
+
+/// The smallest table.
+pub(super) const MIN_SLOTS: usize = if MODEL { 4 } else { 8 };
+
+/// A shard of the counters for so many slots: few shards are summed up faster.
+const SLOTS_A_SHARD: usize = 256;
+
+/// How full a table may get: three quarters.
+pub(super) fn capacity_of(slots: usize) -> usize {
+    slots - slots / 4
+}
+
+/// How many slots a table has for so many entries; `None` if that is more than memory can be.
+pub(super) fn slots_for(entries: usize) -> Option<usize> {
+    let slots = entries.checked_add(entries.div_ceil(3))?.checked_next_power_of_two()?;
+    // Twice as many must be a layout, too.
+    let most = isize::MAX as usize / size_of::<Slot<()>>() / 2;
+    (slots <= most).then_some(slots.max(MIN_SLOTS))
+}
+
+/// T5: so many new keys may come into a table of so many slots while others are still on their way.
+pub(super) fn room_for(slots: usize) -> usize {
+    slots / 8
+}
+
+/// Why there is no table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shortage {
+    /// It would be larger than memory can be.
+    Overflow,
+    /// There is no memory for a table of this layout.
+    NoMemory(Layout),
+}
+
+impl Shortage {
+    /// What std's collections do.
+    pub(super) fn fail(self) -> ! {
+        match self {
+            Self::Overflow => panic!("capacity overflow"),
+            Self::NoMemory(layout) => handle_alloc_error(layout),
+        }
+    }
+}
+
+/// How many slots were taken by a group of threads.
+#[derive(Default)]
+struct Used {
+    /// By keys that were new.
+    inserted: AtomicUsize,
+    /// By entries from the table before.
+    moved: AtomicUsize,
+}
+
+/// How far the table's entries have been moved. In slots.
+#[derive(Default)]
+// Of its own cache line: readers have nothing to do with it.
+#[cfg_attr(not(any(loom, crossbeam_loom)), repr(align(128)))]
+pub(super) struct Progress {
+    /// Chunks up to here were handed out.
+    pub(super) claimed: AtomicUsize,
+    /// All slots up to here are final.
+    pub(super) finished: AtomicUsize,
+}
+
+// In a model a table stands in memory that notices a use after free.
+#[cfg_attr(any(loom, crossbeam_loom), repr(align(64)))]
+pub(super) struct Table<K, V> {
+    slots: Box<[Slot<Node<K, V>>]>,
+    /// Of a hash, to get a slot's number.
+    shift: u32,
+    /// What comes after this table: see `migrate`.
+    pub(super) next: Atomic<Self>,
+    used: Box<[CachePadded<Used>]>,
+    pub(super) progress: Progress,
+}
+
+/// Where a search has ended.
+pub(super) struct Search<N> {
+    /// What was found.
+    pub(super) end: End,
+    /// The last slot that was looked at, and what it held.
+    pub(super) at: usize,
+    pub(super) word: Word<N>,
+    /// How many slots were passed before.
+    pub(super) passed: usize,
+    /// Whether there was a frozen one: frozen entry, empty or moved.
+    pub(super) met_frozen: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The entry; it is covered.
+    Found,
+    /// An empty slot.
+    Empty,
+    /// All slots were passed.
+    Round,
+}
+
+/// What [`Table::admit`] says of a new key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// It may take a slot. It was counted in this shard, which had counted so many before.
+    Granted { shard: usize, before: usize },
+    /// There is a next table: it goes there.
+    Closed,
+    /// Too many while others are still on their way.
+    Later,
+}
+
+impl<K, V> Table<K, V> {
+    /// A table of so many slots, which is a power of two.
+    pub(super) fn new<S: Scheme>(
+        guard: &Guard<'_, S>,
+        slots: usize,
+    ) -> Result<Owned<Self, S>, Shortage> {
+        let shards = (slots / SLOTS_A_SHARD).clamp(1, SHARDS);
+        let table = Self {
+            slots: empty_slots(slots)?,
+            shift: u64::BITS - slots.ilog2(),
+            next: Atomic::null(),
+            // SAFETY: counters of 0 are all zeros.
+            used: unsafe { zeroed(shards, CachePadded::default)? },
+            progress: Progress::default(),
+        };
+        let no_memory = |_| Shortage::NoMemory(Layout::new::<Self>());
+        guard.try_owned(table).map_err(no_memory)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    #[inline]
+    pub(super) fn slot(&self, at: usize) -> &Slot<Node<K, V>> {
+        &self.slots[at]
+    }
+
+    pub(super) fn slots(&self) -> &[Slot<Node<K, V>>] {
+        &self.slots
+    }
+
+    /// T1.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "less than the number of slots")]
+    pub(super) fn home(&self, hash: u64) -> usize {
+        (hash >> self.shift) as usize
+    }
+
+    /// The greatest hash whose home is not behind the one that is `passed` slots from `home`, where
+    /// no path goes round the end.
+    pub(super) fn last_hash(&self, home: usize, passed: usize) -> u64 {
+        let end = home.saturating_add(passed).saturating_add(1);
+        if end >= self.len() { u64::MAX } else { ((end as u64) << self.shift) - 1 }
+    }
+
+    #[inline]
+    pub(super) fn after(&self, at: usize) -> usize {
+        (at + 1) & (self.len() - 1)
+    }
+
+    /// Goes along the path of a hash, to an entry with that hash for which `is` says so.
+    #[inline]
+    pub(super) fn search<S: Scheme>(
+        &self,
+        hash: u64,
+        shield: &mut Shield<'_, Node<K, V>, S>,
+        mut is: impl FnMut(&Node<K, V>) -> bool,
+    ) -> Search<Node<K, V>> {
+        let mut at = self.home(hash);
+        let mut met_frozen = false;
+        let mut passed = 0;
+        loop {
+            let slot = self.slot(at);
+            let mut word = Word::load(slot);
+            while word.may_have(hash) && word.has_node() {
+                match word.cover(slot, shield) {
+                    Ok(covered) => {
+                        word = covered;
+                        // SAFETY: covered: it stood in its slot after the announcement, so it was
+                        // not retired (M6 of `migrate`); nodes of this map, of this domain.
+                        let node = unsafe { shield.as_ref() };
+                        if node.is_some_and(|node| node.hash == hash && is(node)) {
+                            return Search { end: End::Found, at, word, passed, met_frozen };
+                        }
+                        break;
+                    }
+                    Err(now) => word = now,
+                }
+            }
+            met_frozen |= word.is_frozen();
+            if word.is_empty() {
+                return Search { end: End::Empty, at, word, passed, met_frozen };
+            }
+            passed += 1;
+            if passed == self.len() {
+                return Search { end: End::Round, at, word, passed, met_frozen };
+            }
+            at = self.after(at);
+        }
+    }
+
+    /// How many slots are taken, or more; see T4.
+    pub(super) fn used(&self) -> usize {
+        // Relaxed, here and below: what the sum is to be ordered with, a fence orders (T4).
+        let sum = |used: &CachePadded<Used>| {
+            used.inserted.load(Ordering::Relaxed) + used.moved.load(Ordering::Relaxed)
+        };
+        self.used.iter().map(sum).sum()
+    }
+
+    #[inline]
+    fn my_shard(&self) -> usize {
+        my_shard() & (self.used.len() - 1)
+    }
+
+    /// Asks for a slot for a new key (T4).
+    #[inline]
+    pub(super) fn admit(&self, young: bool) -> Admission {
+        let mine = self.my_shard();
+        let shard = if young {
+            let quota = room_for(self.len()) / self.used.len();
+            let shards = (mine..self.used.len()).chain(0..mine);
+            let Some(shard) = shards.into_iter().find(|shard| {
+                let inserted = &self.used[*shard].inserted;
+                let has_room = |quota| inserted.load(Ordering::Relaxed) < quota;
+                if !has_room(quota) {
+                    return false;
+                }
+                let before = inserted.fetch_add(1, Ordering::Relaxed);
+                if before >= quota {
+                    inserted.fetch_sub(1, Ordering::Relaxed);
+                }
+                before < quota
+            }) else {
+                return Admission::Later;
+            };
+            (shard, 0)
+        } else {
+            (mine, self.used[mine].inserted.fetch_add(1, Ordering::Relaxed))
+        };
+        let (shard, before) = shard;
+        // T4. PAIRS: `migrate::settle`.
+        fence(Ordering::SeqCst);
+        // Relaxed: only whether there is one.
+        if self.next.load(Ordering::Relaxed).is_null() {
+            Admission::Granted { shard, before }
+        } else {
+            self.dismiss(shard);
+            Admission::Closed
+        }
+    }
+
+    /// Counts a key out that was admitted to this shard and has not taken a slot.
+    pub(super) fn dismiss(&self, shard: usize) {
+        self.used[shard].inserted.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether an insertion that was counted as the shard's next after `before` is one of those
+    /// after which it is looked whether the table is full.
+    pub(super) fn is_time_to_look(&self, before: usize) -> bool {
+        // Between two looks all shards together take a sixteenth of the slots, at most.
+        before & ((self.len() / SLOTS_A_SHARD).max(1) - 1) == 0
+    }
+
+    /// Counts so many slots in that entries of the table before are going to take.
+    pub(super) fn expect_moved(&self, count: usize) {
+        self.used[self.my_shard()].moved.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Counts those out that they have not taken.
+    pub(super) fn unexpect_moved(&self, count: usize) {
+        self.used[self.my_shard()].moved.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// Puts an entry in, for whoever has the table to himself and knows that it is not in yet.
+    pub(super) fn put_exclusive(&self, word: Word<Node<K, V>>, hash: u64) {
+        let mut at = self.home(hash);
+        while !Word::load_exclusive(self.slot(at)).is_empty() {
+            at = self.after(at);
+        }
+        word.store_exclusive(self.slot(at));
+        self.expect_moved(1);
+    }
+
+    /// Whether this very node is in, for whoever has the table to himself.
+    pub(super) fn has_exclusive(&self, word: Word<Node<K, V>>, hash: u64) -> bool {
+        let mut at = self.home(hash);
+        for _ in 0..self.len() {
+            let found = Word::load_exclusive(self.slot(at));
+            if found.is_empty() {
+                return false;
+            }
+            if found.node() == word.node() {
+                return true;
+            }
+            at = self.after(at);
+        }
+        false
+    }
+
+    /// Makes all slots empty, for whoever has the table to himself; their entries are forgotten.
+    pub(super) fn wipe_exclusive(&self) {
+        self.slots.iter().for_each(|slot| Word::EMPTY.store_exclusive(slot));
+        for used in &self.used {
+            used.inserted.store(0, Ordering::Relaxed);
+            used.moved.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<K, V> fmt::Debug for Table<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table").field("slots", &self.slots.len()).finish_non_exhaustive()
+    }
+}
+
+/// So many empty slots. Large ones come from the system as pages that it fills with zeros when they
+/// are first touched, so it takes no time to make them.
+fn empty_slots<N>(count: usize) -> Result<Box<[Slot<N>]>, Shortage> {
+    // SAFETY: null pointers are all zeros.
+    unsafe { zeroed(count, Atomic::null) }
+}
+
+/// So many objects in a box, each as `one` makes it.
+///
+/// # Safety
+/// That is all zeros.
+unsafe fn zeroed<T>(count: usize, one: impl Fn() -> T) -> Result<Box<[T]>, Shortage> {
+    let layout = Layout::array::<T>(count).map_err(|_| Shortage::Overflow)?;
+    if MODEL {
+        // The model's atomics are not zeros.
+        return Ok((0..count).map(|_| one()).collect());
+    }
+    // SAFETY: the size is not 0: there is one, at least, and it has a size.
+    let block = unsafe { alloc_zeroed(layout) }.cast::<T>();
+    if block.is_null() {
+        return Err(Shortage::NoMemory(layout));
+    }
+    // SAFETY: a block of this very layout, from the global allocator; all zeros: the caller's.
+    Ok(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(block, count)) })
+}

@@ -1,0 +1,268 @@
+//! What stands in a slot: one word, with the states of a slot and the ways between them.
+//!
+//! ```text
+//!  63      48 47                            3   2    1      0
+//! +----------+-------------------------------+----+----+--------+
+//! | hash     | address of the entry's node   |GONE|WIDE| FROZEN |
+//! +----------+-------------------------------+----+----+--------+
+//!
+//!          put in            removed
+//!  EMPTY ----------> entry ------------> TOMB
+//!    |                |  ^---' replaced
+//!    | freeze         | freeze
+//!    v                v            moved
+//!  EMPTY, FROZEN    entry, FROZEN ------> MOVED
+//! ```
+//!
+//! - **W1.** These are all transitions. So a slot that is not empty never becomes so; TOMB, MOVED and
+//!   a frozen EMPTY are *final*; a frozen entry becomes MOVED or stays.
+//! - **W2.** All entries that ever stand in a slot have equal keys (equal as the user's `Eq` says of
+//!   the one that replaces): a slot's key does not change. Tombstones are not used again.
+//!
+//! # Bits of the hash
+//!
+//! Where addresses have unused bits at the top, 16 bits of the hash stand there, so that a search
+//! follows the pointers to other keys once in 65 536 times. Which targets have them is decided when
+//! the crate is compiled ([`HASH_BITS`]), and checked for each node: one whose address does use a top
+//! bit (wider page tables, tagged pointers) stands in its slot without bits of the hash, marked WIDE.
+//! Searches follow it always, and compare the hash that is in the node. It is slower, and nothing
+//! worse.
+//!
+//! # Orderings
+//!
+//! A word that leads to a node is stored with Release by who made the node; every later change of
+//! the slot is a read-modify-write, so it continues that release sequence. Who loads it with Acquire
+//! sees the node. The changes are Release for a second reason: a frozen word tells that there is a
+//! next table, and MOVED that the entry is there (see `migrate`).
+
+use core::ptr;
+
+use crate::atomic::{Atomic, Ptr};
+use crate::guard::Shield;
+use crate::scheme::Scheme;
+use crate::sync::Ordering;
+
+/// Nobody changes the slot any more, but for moving the entry.
+const FROZEN: usize = 1;
+/// The address uses the top bits itself.
+const WIDE: usize = 2;
+/// There is no entry any more.
+const GONE: usize = 4;
+const STATE: usize = FROZEN | WIDE | GONE;
+
+/// How many bits of the hash stand in a word.
+///
+/// These targets give a process addresses of 47 or 48 bits unless it asks for more. Android tags
+/// the addresses of its allocator, as its hardware allows.
+const HASH_BITS: u32 = if cfg!(all(
+    any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"),
+    target_pointer_width = "64",
+    not(target_os = "android"),
+)) {
+    16
+} else {
+    0
+};
+
+/// Where they stand.
+const HASH_MASK: usize =
+    if HASH_BITS == 0 { 0 } else { usize::MAX << ((usize::BITS - HASH_BITS) % usize::BITS) };
+
+/// The bits of a hash that stand in a word: the low ones, as a table goes by the top ones.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
+fn hash_bits(hash: u64) -> usize {
+    (hash as usize).rotate_right(HASH_BITS) & HASH_MASK
+}
+
+/// A slot of a table: one of the words below, or a node's.
+pub(super) type Slot<N> = Atomic<N>;
+
+/// A slot's content, as it was loaded: nothing is protected by having it.
+pub(super) struct Word<N>(Ptr<N>);
+
+impl<N> Clone for Word<N> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<N> Copy for Word<N> {}
+
+impl<N> PartialEq for Word<N> {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<N> Word<N> {
+    /// Never used.
+    pub(super) const EMPTY: Self = Self::state(0);
+    /// Never used, and never will be.
+    const FROZEN_EMPTY: Self = Self::state(FROZEN);
+    /// The entry was removed.
+    pub(super) const TOMB: Self = Self::state(GONE);
+    /// The entry is in the next table, or has been.
+    const MOVED: Self = Self::state(GONE | FROZEN);
+
+    const fn state(state: usize) -> Self {
+        Self(Ptr::from_raw(ptr::without_provenance_mut(state)))
+    }
+
+    /// The word of a node.
+    #[inline]
+    pub(super) fn of(node: Ptr<N>, hash: u64) -> Self {
+        let state = |address: usize| {
+            if address & HASH_MASK == 0 { address | hash_bits(hash) } else { address | WIDE }
+        };
+        Self(Ptr::from_raw(node.as_raw().map_addr(state)))
+    }
+
+    #[inline]
+    fn bits(self) -> usize {
+        self.0.into_raw().addr()
+    }
+
+    #[inline]
+    pub(super) fn load(slot: &Slot<N>) -> Self {
+        // Acquire: see the module's head.
+        Self(slot.load(Ordering::Acquire))
+    }
+
+    /// The content, for whoever has the table to himself.
+    pub(super) fn load_exclusive(slot: &Slot<N>) -> Self {
+        // Relaxed: nobody else has it.
+        Self(slot.load(Ordering::Relaxed))
+    }
+
+    /// Sets the content, for whoever has the table to himself.
+    pub(super) fn store_exclusive(self, slot: &Slot<N>) {
+        // Relaxed: nobody else has it.
+        slot.store(self.0, Ordering::Relaxed);
+    }
+
+    /// Never used, frozen or not: the end of each search.
+    #[inline]
+    pub(super) fn is_empty(self) -> bool {
+        self.bits() <= FROZEN
+    }
+
+    #[inline]
+    pub(super) fn is_frozen(self) -> bool {
+        self.bits() & FROZEN != 0
+    }
+
+    /// W1.
+    pub(super) fn is_final(self) -> bool {
+        self == Self::TOMB || self == Self::MOVED || self == Self::FROZEN_EMPTY
+    }
+
+    /// Whether this may be an entry with this hash.
+    #[inline]
+    pub(super) fn may_have(self, hash: u64) -> bool {
+        (self.bits() ^ hash_bits(hash)) & HASH_MASK == 0 || self.bits() & WIDE != 0
+    }
+
+    /// The entry's node; null if there is none.
+    #[inline]
+    pub(super) fn node(self) -> Ptr<N> {
+        let strip = |bits: usize| match bits & (WIDE | GONE) {
+            0 => bits & !(HASH_MASK | STATE),
+            WIDE => bits & !STATE,
+            _ => 0,
+        };
+        Ptr::from_raw(self.0.into_raw().map_addr(strip))
+    }
+
+    #[inline]
+    pub(super) fn has_node(self) -> bool {
+        !self.node().is_null()
+    }
+
+    /// Covers the entry's node, if the slot still holds this word; else returns what it holds now.
+    ///
+    /// What comes back is to be used from now on: with an equal address, it may be another node.
+    #[inline]
+    pub(super) fn cover<S: Scheme>(
+        self,
+        slot: &Slot<N>,
+        shield: &mut Shield<'_, N, S>,
+    ) -> Result<Self, Self> {
+        let mut now = self;
+        let covered = shield.announce_as(self.node(), || {
+            now = Self::load(slot);
+            (now == self).then(|| now.node())
+        });
+        if covered { Ok(now) } else { Err(now) }
+    }
+
+    /// CASes the slot from this word to another one. False if it held something else.
+    ///
+    /// A node that leads the word is covered, so what the slot holds is this very node (no ABA).
+    #[inline]
+    pub(super) fn change(self, slot: &Slot<N>, to: Self) -> bool {
+        // Release: publishes a node, or what a state says. Relaxed: who fails looks again.
+        slot.compare_exchange(self.0, to.0, Ordering::Release, Ordering::Relaxed).is_ok()
+    }
+
+    /// Freezes a slot that is empty or holds an entry; true if that was done here.
+    pub(super) fn freeze(self, slot: &Slot<N>) -> bool {
+        self.change(slot, self.frozen())
+    }
+
+    /// The same word, frozen.
+    pub(super) fn frozen(self) -> Self {
+        Self(Ptr::from_raw(self.0.into_raw().map_addr(|bits| bits | FROZEN)))
+    }
+
+    /// Says of a frozen entry that it is in the next table.
+    pub(super) fn commit(self, slot: &Slot<N>) -> bool {
+        self.change(slot, Self::MOVED)
+    }
+}
+
+#[cfg(all(test, not(any(loom, crossbeam_loom))))]
+mod tests {
+    use super::*;
+
+    const HASH: u64 = 0xabcd_0000_0000_1234;
+
+    fn node(address: usize) -> Ptr<u64> {
+        Ptr::from_raw(ptr::without_provenance_mut(address))
+    }
+
+    #[test]
+    fn a_word_gives_its_node_back() {
+        for address in [8, 0x7fff_ffff_fff8 & usize::MAX, usize::MAX & !STATE] {
+            let word = Word::of(node(address), HASH);
+            for word in [word, word.frozen()] {
+                assert_eq!(word.node(), node(address));
+                assert!(word.has_node() && word.may_have(HASH));
+                assert!(!word.is_empty() && !word.is_final());
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_that_uses_the_top_bits_is_followed_always() {
+        if HASH_BITS > 0 {
+            assert!(!Word::of(node(64), HASH).may_have(HASH + 1));
+            assert!(Word::of(node(HASH_MASK | 64), HASH).may_have(HASH + 1));
+        }
+    }
+
+    #[test]
+    fn states_have_no_node() {
+        let finals = [Word::<u64>::TOMB, Word::MOVED, Word::FROZEN_EMPTY];
+        for word in finals {
+            assert!(word.is_final());
+        }
+        for word in finals.into_iter().chain([Word::EMPTY]) {
+            assert!(!word.has_node());
+        }
+        assert!(Word::<u64>::EMPTY.is_empty() && Word::<u64>::FROZEN_EMPTY.is_empty());
+        assert!(!Word::<u64>::TOMB.is_empty() && !Word::<u64>::MOVED.is_empty());
+    }
+}
