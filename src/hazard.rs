@@ -166,7 +166,7 @@ impl Default for Block {
 impl Block {
     /// The next block, if there is one.
     fn next(&self) -> Option<&Self> {
-        // Acquire: pairs with the Release of `Slots::lease`. SAFETY: from a box that lives as long
+        // Acquire: pairs with the Release of `Slots::one_block_more`. SAFETY: from a box that lives as long
         // as the record.
         unsafe { self.next.load(Ordering::Acquire).as_ref() }
     }
@@ -223,13 +223,21 @@ impl Slots {
     }
 
     /// A block that no guard has, not the first; made if need be. Called by the owner only.
-    #[cold]
+    #[inline]
     fn lease(&self) -> &Block {
         // SAFETY: idle blocks are the record's.
-        if let Some(block) = unsafe { self.idle.get().as_ref() } {
-            self.idle.set(block.listed_before.get());
-            return block;
+        match unsafe { self.idle.get().as_ref() } {
+            Some(block) => {
+                self.idle.set(block.listed_before.get());
+                block
+            }
+            None => self.one_block_more(),
         }
+    }
+
+    /// Makes a block. Called by the owner only.
+    #[cold]
+    fn one_block_more(&self) -> &Block {
         let new = Block::default();
         // Relaxed: the owner's.
         new.next.store(self.first.next.load(Ordering::Relaxed), Ordering::Relaxed);

@@ -20,7 +20,8 @@
 //! - `LEASED`: the record is given up when the section ends.
 //!
 //! A domain has such a word, too, [`opening`](crate::records::Records::opening), with one open section in it: a section is
-//! opened by copying it. An idle record's word is 0, or `FULL`.
+//! opened by copying it. An idle record's word is 0, or has `FULL`, or, for the moment that a lease
+//! takes to open its section, `LEASED`.
 //!
 //! # Invariants
 //!
@@ -70,6 +71,10 @@ use crate::thread::{self, Kept};
 
 /// The open sections of a record.
 pub(crate) const OPEN: usize = (1 << 13) - 1;
+
+/// So many that the next one looks whether that is all that can be counted (I5).
+const MANY: usize = 1 << 12;
+
 pub(crate) const LEASED: usize = 1 << 13;
 const TIDY: usize = 1 << 14;
 pub(crate) const FULL: usize = 1 << 15;
@@ -260,29 +265,28 @@ impl<X> Record<X> {
             // PAIRS: the heavy barrier of who reclaims.
             barrier::light();
             Opened { is_outermost: true, word }
-        } else {
+        } else if word & (FULL | LEASED | MANY) == 0 {
             seldom();
-            self.open_again(word, opening)
-        }
-    }
-
-    /// Opens a section within another one, or in a record that needs more care.
-    #[inline(always)]
-    fn open_again(&self, word: usize, opening: &AtomicUsize) -> Opened {
-        let open = word & OPEN;
-        if open == 0 {
-            return self.open_with_full_fence(word, opening);
-        }
-        // I5.
-        if open < OPEN {
-            // Release: I4.
+            // A section is open: else there would be one of these flags. Release: I4.
             self.word.store(word + 1, Ordering::Release);
+            Opened { is_outermost: false, word }
+        } else {
+            self.open_with_care(word, opening)
         }
-        Opened { is_outermost: false, word }
     }
 
+    /// Opens a section where full fences are needed, in a lease, or within a great many others.
     #[cold]
-    fn open_with_full_fence(&self, word: usize, opening: &AtomicUsize) -> Opened {
+    fn open_with_care(&self, word: usize, opening: &AtomicUsize) -> Opened {
+        let open = word & OPEN;
+        if open != 0 {
+            // I5.
+            if open < OPEN {
+                // Release: I4.
+                self.word.store(word + 1, Ordering::Release);
+            }
+            return Opened { is_outermost: false, word };
+        }
         // As in `open`.
         let word = opening.load(Ordering::Relaxed) | word;
         self.word.store(word, Ordering::Release);
@@ -291,7 +295,8 @@ impl<X> Record<X> {
         Opened { is_outermost: true, word }
     }
 
-    /// Ends a section; true if that was all. If not, [`close_last`](Self::close_last) is next.
+    /// Ends a section; true if that was all. If not, nothing was done yet, and
+    /// [`close_with_care`](Self::close_with_care) is next.
     ///
     /// # Safety
     /// The calling thread is the owner, and has opened a section for this.
@@ -299,30 +304,41 @@ impl<X> Record<X> {
     pub(crate) unsafe fn close(&self) -> bool {
         // Relaxed: the thread's own.
         let word = self.word.load(Ordering::Relaxed);
-        if word & LOW == 1 {
+        let low = word & LOW;
+        if low == 1 {
             // Release: I4.
             self.word.store(0, Ordering::Release);
-            return true;
-        }
-        let open = word & OPEN;
-        // I5.
-        if 1 < open && open < OPEN {
+            true
+        } else if low.wrapping_sub(2) < MANY {
+            seldom();
+            // Others are open, and there is no flag: with one it would be more.
             // Release: I4.
             self.word.store(word - 1, Ordering::Release);
+            true
+        } else {
+            false
         }
-        open != 1
     }
 
-    /// Ends the last section that is open, after which there is something to do.
+    /// Ends a section in a word with flags, or with a great many sections.
     ///
     /// # Safety
     /// As [`close`](Self::close), which returned false.
     #[cold]
-    pub(crate) unsafe fn close_last(&self) -> Ended {
+    pub(crate) unsafe fn close_with_care(&self) -> Ended {
         let word = self.word.load(Ordering::Relaxed);
-        // Release: I4. I6: the flag stays.
-        self.word.store(word & FULL, Ordering::Release);
-        Ended { tidy: word & TIDY != 0, leased: word & LEASED != 0 }
+        let open = word & OPEN;
+        if open == 1 {
+            // Release: I4. I6: the flag stays.
+            self.word.store(word & FULL, Ordering::Release);
+            return Ended { tidy: word & TIDY != 0, leased: word & LEASED != 0 };
+        }
+        // I5.
+        if open < OPEN {
+            // Release: I4.
+            self.word.store(word - 1, Ordering::Release);
+        }
+        Ended { tidy: false, leased: false }
     }
 
     /// Whether this thread's barriers must be full fences.

@@ -305,7 +305,7 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         result
     }
 
-    /// Ends the last section that is open, and does what is left to do.
+    /// Ends a section, and, if it was the last, does what is left to do.
     ///
     /// # Safety
     /// As [`Record::close`], which returned false.
@@ -313,7 +313,7 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     pub(crate) unsafe fn end(&self, scheme: &impl Ripens<X>, record: &Record<X>) {
         // SAFETY: the caller's.
         unsafe {
-            let ended = record.close_last();
+            let ended = record.close_with_care();
             if ended.tidy {
                 self.reclaim_now(scheme, record, RECLAIM_BUDGET);
             }
