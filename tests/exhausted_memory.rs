@@ -12,18 +12,24 @@ use std::ptr;
 
 use common::{Epoch, Hazard, Ledger, Reclaimer, Subject, Tracked, for_each_scheme, sized};
 use sexton::hash_map::TryInsertError;
-use sexton::{AllocError, HashMap, Queue, RcuCell, Stack};
+use sexton::{AllocError, Domain, HashMap, Queue, RcuCell, Scheme, Stack};
 
 struct OnDemand;
 
 thread_local! {
     /// How many allocations succeed before all fail.
     static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+    /// How many succeed before one fails.
+    static ONE: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
 impl OnDemand {
     /// Whether the next allocation fails.
     fn fails() -> bool {
+        if let Some(left) = ONE.get() {
+            ONE.set(left.checked_sub(1));
+            return left == 0;
+        }
         match LEFT.get() {
             None => false,
             Some(0) => true,
@@ -81,6 +87,51 @@ fn with_memory_for<T>(allocations: u32, work: impl FnOnce() -> T) -> T {
 /// For operations that should need no memory.
 fn without_memory<T>(work: impl FnOnce() -> T) -> T {
     with_memory_for(0, work)
+}
+
+/// A session in which one allocation fails, and memory is there again.
+struct OneFails {
+    /// How many succeed before, of those that are still to come.
+    left: Cell<Option<u32>>,
+}
+
+impl OneFails {
+    fn after(allocations: u32) -> Self {
+        Self { left: Cell::new(Some(allocations)) }
+    }
+
+    /// Runs a part of the session; allocations beside it, by the test itself, do not count.
+    fn during<T>(&self, work: impl FnOnce() -> T) -> T {
+        ONE.set(self.left.get());
+        let result = work();
+        self.left.set(ONE.take());
+        result
+    }
+
+    fn has_failed(&self) -> bool {
+        self.left.get().is_none()
+    }
+}
+
+/// Does a session again and again, with another allocation that fails, until there are no more. The
+/// session is given a domain, and returns how many values it was given back.
+fn each_allocation_fails<S: Scheme>(session: impl Fn(&Domain<S>, &Ledger, &OneFails) -> usize) {
+    let mut refused = 0;
+    for allocations in 0.. {
+        let (domain, ledger) = (Domain::<S>::new(), Ledger::new());
+        warm_up(&domain);
+        let memory = OneFails::after(allocations);
+        refused += session(&domain, &ledger, &memory);
+        domain.collect();
+        ledger.assert_all_dead();
+        let stats = domain.stats();
+        assert_eq!((stats.pending, stats.leaked), (0, 0), "after {allocations} allocations");
+        if !memory.has_failed() {
+            assert!(allocations > 20, "only {allocations} to fail: the test is in vain");
+            break;
+        }
+    }
+    assert!(refused > 0, "no operation was refused: the test is in vain");
 }
 
 /// Pins once with memory, as a thread's first pin may need some for its record, and a domain's
@@ -274,6 +325,123 @@ for_each_scheme! {
     }
 }
 
+const VALUES: u64 = sized(150, 24) as u64;
+
+fn stack_session<S: Scheme>(domain: &Domain<S>, ledger: &Ledger, memory: &OneFails) -> usize {
+    let stack = Stack::with_reclaimer(domain.clone());
+    let (mut refused, mut popped) = (0, 0);
+    for number in 0..VALUES {
+        let value = Tracked::new(ledger, number);
+        if let Err(AllocError(back)) = memory.during(|| stack.try_push(value)) {
+            assert_eq!(back.value(), number);
+            refused += 1;
+        }
+        if number % 3 == 0 {
+            popped += usize::from(memory.during(|| stack.pop()).is_some());
+        }
+    }
+    memory.during(|| {
+        while stack.pop().is_some() {
+            popped += 1;
+        }
+    });
+    assert_eq!(popped + refused, VALUES as usize);
+    memory.during(|| domain.collect());
+    refused
+}
+
+fn queue_session<S: Scheme>(domain: &Domain<S>, ledger: &Ledger, memory: &OneFails) -> usize {
+    let queue = Queue::with_reclaimer(domain.clone());
+    let (mut refused, mut popped, mut next) = (0, 0, 0);
+    let mut pop = |popped: Option<Tracked>| {
+        let Some(value) = popped else { return false };
+        assert!(value.value() >= next, "{} before {next}", value.value());
+        next = value.value() + 1;
+        true
+    };
+    for number in 0..VALUES {
+        let value = Tracked::new(ledger, number);
+        if let Err(AllocError(back)) = memory.during(|| queue.try_push(value)) {
+            assert_eq!(back.value(), number);
+            refused += 1;
+        }
+        if number % 3 == 0 {
+            popped += usize::from(pop(memory.during(|| queue.pop())));
+        }
+    }
+    while pop(memory.during(|| queue.pop())) {
+        popped += 1;
+    }
+    assert_eq!(popped + refused, VALUES as usize);
+    memory.during(|| domain.collect());
+    refused
+}
+
+fn cell_session<S: Scheme>(domain: &Domain<S>, ledger: &Ledger, memory: &OneFails) -> usize {
+    let cell = RcuCell::with_reclaimer(Tracked::new(ledger, 0), domain.clone());
+    let (mut refused, mut current) = (0, 0);
+    for number in 1..VALUES {
+        let value = Tracked::new(ledger, number);
+        match memory.during(|| cell.try_store(value)) {
+            Ok(()) => current = number,
+            Err(AllocError(back)) => {
+                assert_eq!(back.value(), number);
+                refused += 1;
+            }
+        }
+        assert_eq!(memory.during(|| cell.read(Tracked::value)), current);
+    }
+    memory.during(|| domain.collect());
+    refused
+}
+
+fn map_session<S: Scheme>(domain: &Domain<S>, ledger: &Ledger, memory: &OneFails) -> usize {
+    let map = HashMap::<u64, Tracked, _, _>::with_reclaimer(domain.clone());
+    let mut refused = Vec::with_capacity(VALUES as usize);
+    for number in 0..VALUES {
+        let value = Tracked::new(ledger, number);
+        memory.during(|| match map.pin().try_insert(number, value) {
+            Ok(_) => {}
+            Err(TryInsertError::NoMemory { key, value }) => {
+                assert_eq!((key, value.value()), (number, number));
+                refused.push(number);
+            }
+            Err(error) => panic!("{error}"),
+        });
+        if number % 3 == 0 && !refused.contains(&number) {
+            let removed = memory.during(|| map.pin().remove(&number).map(|old| old.value()));
+            assert_eq!(removed, Some(number));
+        }
+    }
+    for number in 0..VALUES {
+        let found = memory.during(|| map.pin().get(&number).map(|value| value.value()));
+        let expected = number % 3 != 0 && !refused.contains(&number);
+        assert_eq!(found, expected.then_some(number));
+    }
+    memory.during(|| domain.collect());
+    refused.len()
+}
+
+/// Each allocation of a session of pushes, removals, retirements and collections fails in its turn:
+/// what was to go in comes back, what was in stays, and what was retired is freed in the end.
+macro_rules! each_allocation_of {
+    ($($session:ident)*) => { $(
+        mod $session {
+            #[test]
+            fn epoch() {
+                super::each_allocation_fails(super::$session::<super::Epoch>);
+            }
+
+            #[test]
+            fn hazard() {
+                super::each_allocation_fails(super::$session::<super::Hazard>);
+            }
+        }
+    )* };
+}
+
+each_allocation_of! { stack_session queue_session cell_session map_session }
+
 /// Only to see that the tests above can fail.
 #[test]
 fn the_allocator_fails_on_demand() {
@@ -282,5 +450,8 @@ fn the_allocator_fails_on_demand() {
     assert!(!without_memory(try_box));
     assert!(with_memory_for(1, try_box));
     assert!(!with_memory_for(1, || try_box() && try_box()));
+    let one = OneFails::after(1);
+    let boxes = one.during(|| [try_box(), try_box(), try_box()]);
+    assert_eq!((boxes, one.has_failed()), ([true, false, true], true));
     assert!(try_box());
 }
