@@ -85,7 +85,9 @@ fn what_is_protected_is_not_freed<S: Scheme>() {
     let (links, _) = together(
         Links::<S, 2>::new(),
         [replace_often, replace_often, read_often, read_often, |links| {
-            (0..3).for_each(|_| drop(links.domain.collect()))
+            for _ in 0..3 {
+                links.domain.collect();
+            }
         }],
     );
     links.end();
