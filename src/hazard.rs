@@ -428,7 +428,9 @@ impl State {
     /// B' of the bound, with the B of the moment: at least twice the slots, so that a scan frees
     /// most of what it looks at.
     fn batch(&self) -> usize {
-        self.records.batch().max(2 * self.slots_seen.load(counter::Relaxed))
+        // Not in a model: it would see neither the hint nor what depends on it.
+        let slots = if MODEL { 0 } else { self.slots_seen.load(counter::Relaxed) };
+        self.records.batch().max(2 * slots)
     }
 
     /// Moves what is not protected to the ripe ones, as far as it was stamped with a ticket below

@@ -74,7 +74,7 @@ fn in_one_go<T>(work: impl FnOnce() -> T) -> T {
 /// what is in the block.
 #[test]
 fn an_object_waits_for_two_barriers_after_its_stamp() {
-    explore(Limits::preemptions(1, 2).asymmetric(), || {
+    explore(Limits::preemptions(1, 2).asymmetric().at_most(20_000), || {
         together(
             Links::<Epoch, 2>::in_domain(epoch::Builder::new().nobody_collects().build(), 0),
             warm_up,

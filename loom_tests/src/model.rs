@@ -26,6 +26,7 @@ pub(crate) struct Limits {
     branches: usize,
     reuse: Reuse,
     asymmetric: bool,
+    iterations: Option<usize>,
 }
 
 impl Limits {
@@ -36,6 +37,7 @@ impl Limits {
         branches: 2_000,
         reuse: Reuse::Never,
         asymmetric: false,
+        iterations: None,
     };
 
     /// As many preemptions, and so many in a deep run.
@@ -60,6 +62,12 @@ impl Limits {
         Self { asymmetric: true, ..self }
     }
 
+    /// So many iterations, for a model that has too many; all in a deep run. The order of iterations
+    /// is always the same.
+    pub(crate) const fn at_most(self, iterations: usize) -> Self {
+        Self { iterations: Some(iterations), ..self }
+    }
+
     fn bound(self) -> Option<usize> {
         match env::var("LOOM_MAX_PREEMPTIONS") {
             Ok(bound) => Some(bound.parse().expect("LOOM_MAX_PREEMPTIONS is a number")),
@@ -75,6 +83,9 @@ pub(crate) fn explore(limits: Limits, model: fn()) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = bound;
     builder.max_branches = limits.branches;
+    if env::var_os("SEXTON_LOOM_DEEP").is_none() {
+        builder.max_permutations = limits.iterations;
+    }
     #[cfg(loom_barriers)]
     {
         builder.asymmetric_barriers = limits.asymmetric;
