@@ -8,6 +8,9 @@ pub trait Exclusive {
     /// What is taken out.
     type Item;
 
+    /// Called before the first is taken, each time: others may have used the structure since.
+    fn begin(&mut self) {}
+
     /// Takes one out. Once it has returned `None`, it does so again.
     fn take_one(&mut self) -> Option<Self::Item>;
 }
@@ -25,6 +28,7 @@ pub(crate) fn drop_all<C: Exclusive>(structure: &mut C) {
         }
     }
 
+    structure.begin();
     let rest = Rest(structure);
     while let Some(item) = rest.0.take_one() {
         drop(item);
@@ -42,8 +46,9 @@ pub struct Drain<'a, C> {
     structure: &'a mut C,
 }
 
-impl<'a, C> Drain<'a, C> {
+impl<'a, C: Exclusive> Drain<'a, C> {
     pub(crate) fn new(structure: &'a mut C) -> Self {
+        structure.begin();
         Self { structure }
     }
 }
@@ -74,8 +79,9 @@ pub struct IntoIter<C> {
     structure: C,
 }
 
-impl<C> IntoIter<C> {
-    pub(crate) fn new(structure: C) -> Self {
+impl<C: Exclusive> IntoIter<C> {
+    pub(crate) fn new(mut structure: C) -> Self {
+        structure.begin();
         Self { structure }
     }
 }
