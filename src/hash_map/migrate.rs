@@ -121,6 +121,9 @@ impl<K, V, S: Scheme> Deref for Held<'_, K, V, S> {
     }
 }
 
+/// A node that was taken out, and the slot behind it.
+type Taken<K, V, S> = Option<(Owned<Node<K, V>, S>, usize)>;
+
 /// Where a writer has found its key, or where it would come.
 pub(super) struct Spot<'g, K, V, S: Scheme> {
     table: Held<'g, K, V, S>,
@@ -446,7 +449,8 @@ impl<K, V> Tables<K, V> {
         if (is_full && live > slots / 2) || (is_long && live >= slots / 4) {
             return Some(slots.saturating_mul(2));
         }
-        if !is_full && !is_sparse && !(is_long && live <= used / 2) {
+        let is_cluttered = is_long && live <= used / 2;
+        if !(is_full || is_sparse || is_cluttered) {
             return None;
         }
         let wanted = (4 * live).next_power_of_two().clamp(MIN_SLOTS, slots);
@@ -456,7 +460,7 @@ impl<K, V> Tables<K, V> {
             least *= 2;
         }
         let better = wanted.max(least);
-        (better < slots || is_full || is_long).then_some(better)
+        (better < slots || is_full || is_cluttered).then_some(better)
     }
 
     /// Hangs a next table to the root, if it has none, or makes the first one.
@@ -616,10 +620,7 @@ impl<K, V> Tables<K, V> {
     ///
     /// # Safety
     /// The map is borrowed exclusively, and `S` is its scheme.
-    pub(super) unsafe fn take_exclusive<S: Scheme>(
-        &mut self,
-        from: usize,
-    ) -> Option<(Owned<Node<K, V>, S>, usize)> {
+    pub(super) unsafe fn take_exclusive<S: Scheme>(&mut self, from: usize) -> Taken<K, V, S> {
         // SAFETY: the caller's.
         let table = unsafe { self.exclusive::<S>() }?;
         for at in from..table.len() {
