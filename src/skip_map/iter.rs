@@ -39,11 +39,24 @@ use crate::hash_map::Entry;
 pub struct Range<'g, K, V, R: Reclaimer, Q: ?Sized, B> {
     view: View<'g, K, V, R>,
     bounds: B,
-    /// Where it stands, at each end.
-    front: Option<Cover<'g, K, V, R::Scheme>>,
-    back: Option<Cover<'g, K, V, R::Scheme>>,
+    front: Option<Place<'g, K, V, R>>,
+    back: Option<Place<'g, K, V, R>>,
     is_over: bool,
     key: PhantomData<fn(&Q)>,
+}
+
+/// Where an iteration stands.
+struct Place<'g, K, V, R: Reclaimer> {
+    at: Cover<'g, K, V, R::Scheme>,
+    /// Whether it is done with the key. If not, and the entry was removed, another one may have come in
+    /// its place.
+    is_done: bool,
+}
+
+impl<K, V, R: Reclaimer> Place<'_, K, V, R> {
+    fn key(&self) -> Option<&K> {
+        peek(&self.at).map(|entry| &entry.key)
+    }
 }
 
 impl<'g, K, V, R: Reclaimer, Q: ?Sized, B> Range<'g, K, V, R, Q, B> {
@@ -61,66 +74,71 @@ where
     B: RangeBounds<Q>,
 {
     /// Goes to the next entry and stands on it.
-    fn step(&mut self) -> Option<&Cover<'g, K, V, R::Scheme>> {
+    fn step(&mut self) -> Option<&mut Place<'g, K, V, R>> {
         if self.is_over {
             return None;
         }
         // If user code panics, it is over.
         self.is_over = true;
         let next = match self.front.take() {
-            Some(front) => self.view.after(&front),
             None => self.view.seek(self.bounds.start_bound()),
+            Some(front) if front.is_done => self.view.after(&front.at),
+            Some(front) => self.view.seek::<K>(Bound::Included(front.key()?)),
         }?;
-        let key = &peek(&next)?.key;
+        let next = Place { at: next, is_done: false };
+        let key = next.key()?;
         let in_range = match self.bounds.end_bound() {
             Bound::Unbounded => true,
             Bound::Included(end) => key.borrow() <= end,
             Bound::Excluded(end) => key.borrow() < end,
         };
-        if !in_range || self.back.as_ref().and_then(peek).is_some_and(|back| *key >= back.key) {
+        if !in_range || self.back.as_ref().and_then(Place::key).is_some_and(|back| key >= back) {
             return None;
         }
         self.is_over = false;
-        self.front = Some(next);
-        self.front.as_ref()
+        Some(self.front.insert(next))
     }
 
-    /// Removes the entries ahead that are `unwanted`; says how many they were.
-    pub(super) fn remove_where(mut self, mut unwanted: impl FnMut(&K, &V) -> bool) -> usize {
-        let view = self.view;
-        let mut removed = 0;
-        while let Some(node) = self.step() {
-            let is_unwanted = |entry: &Entry<K, V>| unwanted(&entry.key, &entry.value);
-            if peek(node).is_some_and(is_unwanted) && view.remove_node(node) {
-                removed += 1;
-            }
-        }
-        removed
-    }
-
-    /// Goes to the entry before the last one that it went to from the back, and stands on it.
-    fn step_back(&mut self) -> Option<&Cover<'g, K, V, R::Scheme>> {
+    /// Goes to the last entry before the one that it stands on at the back, and stands on it.
+    fn step_back(&mut self) -> Option<&mut Place<'g, K, V, R>> {
         if self.is_over {
             return None;
         }
         // If user code panics, it is over.
         self.is_over = true;
         let next = match self.back.take() {
-            Some(back) => self.view.seek_back::<K>(Bound::Excluded(&peek(&back)?.key)),
             None => self.view.seek_back(self.bounds.end_bound()),
+            Some(back) if back.is_done => self.view.seek_back::<K>(Bound::Excluded(back.key()?)),
+            Some(back) => self.view.seek_back::<K>(Bound::Included(back.key()?)),
         }?;
-        let key = &peek(&next)?.key;
+        let next = Place { at: next, is_done: false };
+        let key = next.key()?;
         let in_range = match self.bounds.start_bound() {
             Bound::Unbounded => true,
             Bound::Included(start) => key.borrow() >= start,
             Bound::Excluded(start) => key.borrow() > start,
         };
-        if !in_range || self.front.as_ref().and_then(peek).is_some_and(|front| *key <= front.key) {
+        if !in_range || self.front.as_ref().and_then(Place::key).is_some_and(|front| key <= front) {
             return None;
         }
         self.is_over = false;
-        self.back = Some(next);
-        self.back.as_ref()
+        Some(self.back.insert(next))
+    }
+
+    /// Removes the entries ahead that are `unwanted`; says how many they were.
+    pub(super) fn remove_where(mut self, mut unwanted: impl FnMut(&K, &V) -> bool) -> usize {
+        let view = self.view;
+        let mut removed = 0;
+        while let Some(place) = self.step() {
+            let is_unwanted = |entry: &Entry<K, V>| unwanted(&entry.key, &entry.value);
+            if !peek(&place.at).is_some_and(is_unwanted) {
+                place.is_done = true;
+            } else if view.remove_node(&place.at) {
+                place.is_done = true;
+                removed += 1;
+            }
+        }
+        removed
     }
 }
 
@@ -147,7 +165,9 @@ where
     fn next(&mut self) -> Option<Self::Item> {
         let view = self.view;
         loop {
-            if let Some(entry) = cover_again(view, self.step()?) {
+            let place = self.step()?;
+            if let Some(entry) = cover_again(view, &place.at) {
+                place.is_done = true;
                 return Some(entry);
             }
         }
@@ -165,7 +185,9 @@ where
     fn next_back(&mut self) -> Option<Self::Item> {
         let view = self.view;
         loop {
-            if let Some(entry) = cover_again(view, self.step_back()?) {
+            let place = self.step_back()?;
+            if let Some(entry) = cover_again(view, &place.at) {
+                place.is_done = true;
                 return Some(entry);
             }
         }
