@@ -124,6 +124,7 @@ for_each_scheme! {
         assert_eq!(all.len() as u64, ENTRIES);
         assert_eq!(all.into_iter().collect::<HashSet<_>>().len() as u64, ENTRIES);
         assert!(map.is_empty());
+        drop(map);
         subject.settle(domain, &ledger);
     }
 

@@ -181,7 +181,7 @@ where
         T: Borrow<Q>,
         Q: Ord + ?Sized,
     {
-        self.pin().remove(value).is_some()
+        self.pin().remove(value)
     }
 
     /// A clone of the least value.
@@ -393,13 +393,27 @@ where
         self.view().insert(value, ()).map(key)
     }
 
+    /// Removes the value; says whether it was there.
+    ///
+    /// ```
+    /// let set = sexton::SkipSet::<_>::from(["a"]);
+    /// assert!(set.pin().remove("a"));
+    /// ```
+    pub fn remove<Q>(&self, value: &Q) -> bool
+    where
+        T: Borrow<Q>,
+        Q: Ord + ?Sized,
+    {
+        self.take(value).is_some()
+    }
+
     /// Removes the value and returns it.
     ///
     /// ```
     /// let set = sexton::SkipSet::<_>::from(["a"]);
-    /// assert_eq!(set.pin().remove("a").as_deref(), Some(&"a"));
+    /// assert_eq!(set.pin().take("a").as_deref(), Some(&"a"));
     /// ```
-    pub fn remove<Q>(&self, value: &Q) -> Option<Ref<'_, T, R::Scheme>>
+    pub fn take<Q>(&self, value: &Q) -> Option<Ref<'_, T, R::Scheme>>
     where
         T: Borrow<Q>,
         Q: Ord + ?Sized,
