@@ -429,14 +429,14 @@ crate::on_schemes! {
         regions: Limits::preemptions_or_all(3),
     }
     what_is_removed_at_birth_is_retired_once {
-        pointers: Limits::preemptions(2, 3),
-        regions: Limits::preemptions(3, 4),
-        hazard: Limits::preemptions(1, 2),
-        epoch: Limits::preemptions(1, 2),
+        pointers: Limits::preemptions(4, 5),
+        regions: Limits::preemptions_or_all(4),
+        hazard: Limits::preemptions(2, 3),
+        epoch: Limits::preemptions(2, 3),
     }
     a_key_that_is_inserted_again_leaves_nothing_behind {
-        pointers: Limits::preemptions(2, 3),
-        regions: Limits::preemptions(2, 3),
+        pointers: Limits::preemptions(3, 4),
+        regions: Limits::preemptions(3, 4),
     }
     a_get_never_misses_a_key_that_is_replaced {
         pointers: Limits::preemptions(2, 3),
@@ -491,7 +491,7 @@ crate::on_schemes! {
     }
     the_last_is_the_last {
         pointers: Limits::preemptions(2, 3),
-        regions: Limits::preemptions(3, 4),
+        regions: Limits::preemptions(2, 3),
     }
     what_an_iteration_hands_out_is_alive {
         pointers: Limits::preemptions(2, 3),
