@@ -127,18 +127,28 @@ impl<'d, S: Scheme> Guard<'d, S> {
     #[inline]
     pub fn try_owned<T>(&self, value: T) -> Result<Owned<T, S>, AllocError<T>> {
         let vtable = Vtable::of::<S::Header, T>();
-        // SAFETY: I1.
-        let Some(block) = (unsafe { S::allocate(self.domain, &self.section, vtable) }) else {
-            return Err(AllocError(value));
-        };
-        // SAFETY: the block has the vtable's layout, so header and value have their places in it,
-        // aligned (`retired`: I1, I2), and nobody else knows it.
+        let Some(place) = self.try_place(vtable) else { return Err(AllocError(value)) };
+        // SAFETY: a place for a `T` (`retired`: I1), which nobody else knows.
         unsafe {
-            let place = block.add(vtable.value_offset());
-            header(place).write(S::header(self.domain, &self.section, vtable));
             let place = place.cast::<T>();
             place.write(value);
             Ok(Owned::from_raw(place))
+        }
+    }
+
+    /// The place for the value in a new block, with a header before it; `None` if there is no memory.
+    ///
+    /// The vtable is one for headers of this scheme. The value, and a front, are not there yet.
+    #[inline]
+    pub(crate) fn try_place(&self, vtable: &'static Vtable) -> Option<NonNull<u8>> {
+        // SAFETY: I1.
+        let block = unsafe { S::allocate(self.domain, &self.section, vtable) }?;
+        // SAFETY: the block has the vtable's layout, so the header has its place in it, aligned
+        // (`retired`: I1, I2), and nobody else knows it.
+        unsafe {
+            let place = block.add(vtable.value_offset());
+            header(place).write(S::header(self.domain, &self.section, vtable));
+            Some(place)
         }
     }
 
@@ -162,10 +172,20 @@ impl<'d, S: Scheme> Guard<'d, S> {
     /// See [`Atomic`].
     #[inline]
     pub unsafe fn retire<T>(&self, node: Ptr<T>) {
-        // SAFETY: the caller's: not null, and a node of these types.
+        // SAFETY: the caller's: a node of these types.
+        unsafe { self.retire_with(node, Vtable::of::<S::Header, T>()) }
+    }
+
+    /// As [`retire`](Self::retire), for a node that has a vtable of its own.
+    ///
+    /// # Safety
+    /// As there, but for this: the node was made by [`try_place`](Self::try_place) with `vtable`.
+    #[inline]
+    pub(crate) unsafe fn retire_with<T>(&self, node: Ptr<T>, vtable: &'static Vtable) {
+        // SAFETY: the caller's: not null, and a node with this vtable.
         let retired = unsafe {
             let value = NonNull::new_unchecked(node.as_raw().cast::<u8>());
-            Retired::new(value, Vtable::of::<S::Header, T>())
+            Retired::new(value, vtable)
         };
         // SAFETY: I1; the rest is the caller's.
         unsafe { S::retire(self.domain, &self.section, retired) }

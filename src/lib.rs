@@ -63,7 +63,7 @@
 //! | `bag.rs`, `biased.rs`, `recycler.rs` | a thread's retired objects; the lock around them; blocks for reuse |
 //! | `barrier.rs`, `thread.rs`, `segments.rs` | asymmetric fences; who a thread is; a table that never moves |
 //! | `adapter/` | the schemes of others, and [`Leak`] |
-//! | `stack.rs`, `queue.rs`, `rcu_cell.rs`, `hash_map/`, `hash_set.rs` | the structures |
+//! | `stack.rs`, `queue.rs`, `rcu_cell.rs`, `hash_map/`, `skip_map/`, `hash_set.rs` | the structures |
 //! | `serde.rs`, `rayon.rs` | the structures for those crates (features of these names) |
 //! | `exclusive.rs`, `sharded.rs` | what the structures share: taking apart, counting |
 //! | `counts.rs`, `rounds.rs` | what the schemes share: statistics, collecting until nothing is left |
@@ -101,6 +101,7 @@ mod segments;
 #[cfg(feature = "serde")]
 mod serde;
 mod sharded;
+pub mod skip_map;
 mod stack;
 pub mod sync;
 mod thread;
@@ -124,6 +125,7 @@ pub use queue::Queue;
 pub use rcu_cell::RcuCell;
 pub use retired::{NODE_ALIGN, Retired, Vtable};
 pub use scheme::{GlobalScheme, GuardScoped, Protection, Scheme, Stats};
+pub use skip_map::{SkipMap, SkipSet};
 pub use stack::Stack;
 
 /// The examples of the README are tests, too.

@@ -3,16 +3,20 @@
 //! A node is one allocation:
 //!
 //! ```text
-//! block                 value                 (all pointers in the crate point here)
-//! v                     v
-//! +---------+-----------+-----------------+
-//! | padding | header: H | value: T        |
-//! +---------+-----------+-----------------+
+//! block                         value                 (all pointers in the crate point here)
+//! v                             v
+//! +---------+-------+-----------+-----------------+
+//! | padding | front | header: H | value: T        |
+//! +---------+-------+-----------+-----------------+
 //! ```
+//!
+//! The front is what a structure keeps of a size that differs from node to node (a skip list's
+//! towers); most have none.
 //!
 //! - **I1.** The value's address is a multiple of [`NODE_ALIGN`], so that its low bits are free for
 //!   [tags](crate::Ptr::tag), whatever `T` is; a zero-sized `T` has an address of its own as well.
-//! - **I2.** The header ends where the value begins. It is found without knowing `T`.
+//! - **I2.** The header ends where the value begins. It is found without knowing `T`. The front ends
+//!   at the last multiple of [`NODE_ALIGN`] before the header.
 //! - **I3.** Every block comes from the global allocator with the layout of its [`Vtable`], so
 //!   whoever is its last owner may give it back there.
 
@@ -54,6 +58,17 @@ impl Vtable {
         <NodeOf<H, T> as HasVtable>::VTABLE
     }
 
+    /// One for nodes with so many bytes, a multiple of [`NODE_ALIGN`], in front.
+    pub(crate) const fn with_front<H, T>(front: usize) -> Self {
+        let (layout, value_offset) = node_layout::<H, T>(front);
+        Self {
+            drop_value: if core::mem::needs_drop::<T>() { Some(drop_value::<T>) } else { None },
+            layout,
+            value_offset,
+            class: Class::of(layout),
+        }
+    }
+
     /// The layout of the whole block.
     #[inline]
     pub fn layout(&self) -> Layout {
@@ -90,16 +105,17 @@ trait HasVtable {
 }
 
 impl<H, T> HasVtable for NodeOf<H, T> {
-    const VTABLE: &'static Vtable = &Vtable {
-        drop_value: if core::mem::needs_drop::<T>() { Some(drop_value::<T>) } else { None },
-        layout: node_layout::<H, T>().0,
-        value_offset: node_layout::<H, T>().1,
-        class: Class::of(node_layout::<H, T>().0),
-    };
+    const VTABLE: &'static Vtable = &Vtable::with_front::<H, T>(0);
+}
+
+/// How many bytes there are between the end of a node's front and its value (I2).
+pub(crate) const fn front_distance<H>() -> usize {
+    size_of::<H>().next_multiple_of(NODE_ALIGN)
 }
 
 /// The block's layout and the value's offset in it.
-const fn node_layout<H, T>() -> (Layout, usize) {
+const fn node_layout<H, T>(front: usize) -> (Layout, usize) {
+    assert!(front % NODE_ALIGN == 0, "the front is a multiple of `NODE_ALIGN`");
     let mut align = NODE_ALIGN;
     if align_of::<H>() > align {
         align = align_of::<H>();
@@ -108,7 +124,7 @@ const fn node_layout<H, T>() -> (Layout, usize) {
         align = align_of::<T>();
     }
     // I2: rounding the header's size up to the common alignment leaves the padding before it.
-    let offset = size_of::<H>().next_multiple_of(align);
+    let offset = (front + front_distance::<H>()).next_multiple_of(align);
     // I1: a block of at least one byte has an address of its own. The block's size is a multiple
     // of its alignment, which costs nothing, as allocators round up too.
     let size = match offset + size_of::<T>() {
@@ -304,6 +320,21 @@ mod tests {
         check::<u64, Wide>(128, 256, 128);
         check::<(), Wide>(0, 128, 128);
         check::<Wide, u8>(128, 256, 128);
+    }
+
+    #[test]
+    fn a_front_ends_before_the_header() {
+        fn check<H, T>(front: usize, offset: usize, size: usize) {
+            let vtable = Vtable::with_front::<H, T>(front);
+            assert_eq!((vtable.value_offset, vtable.layout.size()), (offset, size));
+            assert!(vtable.value_offset >= front + front_distance::<H>());
+        }
+        check::<(), u64>(8, 8, 16);
+        check::<(), u64>(24, 24, 32);
+        check::<u64, u8>(16, 24, 32);
+        check::<u8, u8>(8, 16, 24);
+        check::<u64, Wide>(8, 128, 256);
+        check::<u64, Wide>(128, 256, 384);
     }
 
     #[test]

@@ -220,6 +220,38 @@ for_each_scheme! {
         subject.settle(domain, &ledger);
     }
 
+    /// Entries of all heights; what needs no node goes on without memory.
+    fn a_skip_map_gives_the_entry_back(subject) {
+        if keeps_blocks(subject) || allocates_to_retire(subject) {
+            return;
+        }
+        const ENTRIES: u64 = sized(100, 20) as u64;
+        let (domain, ledger) = (subject.domain(), Ledger::new());
+        let map = SkipMap::<u64, Tracked, R>::with_reclaimer(domain.clone());
+        warm_up(&domain);
+        for number in 0..ENTRIES {
+            let value = Tracked::new(&ledger, number);
+            let pinned = map.pin();
+            let refused = without_memory(|| pinned.try_insert(number, value));
+            let Err(TryInsertError::NoMemory { key, value }) = refused else {
+                panic!("there was no memory for {number}")
+            };
+            assert_eq!((key, value.value()), (number, number));
+            assert!(without_memory(|| pinned.get(&number).is_none()));
+            assert_eq!(pinned.len() as u64, number);
+            assert!(pinned.try_insert(key, value).is_ok(), "there is memory again");
+        }
+        let seen = without_memory(|| map.pin().iter().filter(|entry| entry.key() % 2 == 0).count());
+        assert_eq!(seen as u64, ENTRIES / 2);
+        for number in 0..ENTRIES / 2 {
+            let pinned = map.pin();
+            let value = without_memory(|| pinned.remove(&number));
+            assert_eq!(value.map(|value| value.value()), Some(number));
+        }
+        drop(map);
+        subject.settle(domain, &ledger);
+    }
+
     fn a_node_gives_its_value_back(subject) {
         if keeps_blocks(subject) {
             return;

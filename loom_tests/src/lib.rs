@@ -21,7 +21,7 @@
 //! | --- | --- |
 //! | `scheme.rs` | the core of a scheme: protect against retire and collect |
 //! | `records.rs`, `epoch.rs`, `hazard.rs` | what is particular to our own schemes: the two in common, and each |
-//! | `stack.rs`, `queue.rs`, `rcu_cell.rs`, `hash_map.rs` | a structure each |
+//! | `stack.rs`, `queue.rs`, `rcu_cell.rs`, `hash_map.rs`, `skip_map.rs` | a structure each |
 //! | `strict.rs` | two schemes that free as early as a scheme may, and cost a model nothing |
 //! | `kept.rs` | the adapter over haphazard, without its spin lock |
 //! | `model.rs` | limits, threads, and the checks at an iteration's end |
@@ -56,6 +56,7 @@ mod rcu_cell;
 #[cfg(loom)]
 mod records;
 mod scheme;
+mod skip_map;
 mod stack;
 #[cfg(loom)]
 mod strict;

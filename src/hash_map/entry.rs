@@ -13,8 +13,8 @@ use core::ptr::NonNull;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<K, V> {
-    pub(super) key: K,
-    pub(super) value: V,
+    pub(crate) key: K,
+    pub(crate) value: V,
 }
 
 impl<K, V> Entry<K, V> {

@@ -1,0 +1,79 @@
+//! How high a new tower is: a level more with a chance of one in four.
+
+use super::node::MAX_HEIGHT;
+
+/// The bits of chance that decide over one level.
+#[cfg(not(any(loom, crossbeam_loom)))]
+const BITS: u32 = 2;
+
+/// The height of a new tower.
+///
+/// The chance comes from std's hasher, which costs a few nanoseconds for 64 bits, and they last for a
+/// dozen towers.
+#[cfg(not(any(loom, crossbeam_loom)))]
+pub(super) fn random() -> usize {
+    use crate::sync::counter::thread_local;
+    use core::cell::Cell;
+    use core::hash::BuildHasher;
+    use std::hash::RandomState;
+
+    #[expect(clippy::cast_possible_truncation, reason = "it is small")]
+    const WORST: u32 = MAX_HEIGHT as u32 * BITS;
+
+    thread_local! {
+        /// Bits that were not used yet, and how many.
+        static CHANCE: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
+    }
+    let (mut bits, mut left) = CHANCE.get();
+    if left < WORST {
+        // Each state has keys of its own.
+        (bits, left) = (RandomState::new().hash_one(0), u64::BITS);
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a constant, and small")]
+    let more = (bits.trailing_zeros() / BITS).min(MAX_HEIGHT as u32 - 1);
+    let used = (more + 1) * BITS;
+    CHANCE.set((bits.checked_shr(used).unwrap_or(0), left - used));
+    more as usize + 1
+}
+
+#[cfg(any(loom, crossbeam_loom))]
+mod chosen {
+    use super::MAX_HEIGHT;
+    use core::cell::Cell;
+
+    crate::sync::constant_thread_local! {
+        static HEIGHT: Cell<usize> = Cell::new(1);
+    }
+
+    /// In a model there is no chance: the towers that this thread builds from now on are so high.
+    pub fn build_towers_of(height: usize) {
+        assert!((1..=MAX_HEIGHT).contains(&height));
+        HEIGHT.with(|chosen| chosen.set(height));
+    }
+
+    pub(in crate::skip_map) fn random() -> usize {
+        HEIGHT.with(Cell::get)
+    }
+}
+
+#[cfg(any(loom, crossbeam_loom))]
+pub use chosen::build_towers_of;
+#[cfg(any(loom, crossbeam_loom))]
+pub(super) use chosen::random;
+
+#[cfg(all(test, not(any(loom, crossbeam_loom))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_tower_in_four_is_a_level_higher() {
+        let mut towers = [0_usize; MAX_HEIGHT + 1];
+        for _ in 0..100_000 {
+            towers[random()] += 1;
+        }
+        assert_eq!(towers[0], 0);
+        assert!((74_000..76_000).contains(&towers[1]), "{towers:?}");
+        assert!((18_000..19_500).contains(&towers[2]), "{towers:?}");
+        assert!((4_200..5_200).contains(&towers[3]), "{towers:?}");
+    }
+}
