@@ -673,3 +673,51 @@ impl<X: fmt::Debug> fmt::Debug for Record<X> {
         f.debug_struct("Record").field("extra", &self.extra).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(any(loom, crossbeam_loom))))]
+mod tests {
+    use super::*;
+
+    /// Opens so many sections within one another, and ends them: whatever their number, the word shows
+    /// a section for as long as one is open.
+    #[test]
+    fn sections_are_counted_up_to_a_limit() {
+        let opening = AtomicUsize::new(7 * EPOCH + 1);
+        for flag in [0, LEASED, FULL] {
+            for sections in [1, 2, MANY - 1, MANY, MANY + 1, MANY + 2, OPEN - 1] {
+                let record = Record::<()>::new(&Settings::DEFAULT, flag);
+                for opened in 0..sections {
+                    // SAFETY: nobody else knows the record.
+                    let it = unsafe { record.open(&opening) };
+                    assert_eq!(it.is_outermost, opened == 0);
+                }
+                for open in (1..=sections).rev() {
+                    assert_eq!(record.word.load(Ordering::Relaxed), (7 * EPOCH + open) | flag);
+                    // SAFETY: as above, and so many are open.
+                    let ended = unsafe { (!record.close()).then(|| record.close_with_care()) };
+                    let given_up = ended.is_some_and(|ended| ended.leased);
+                    assert_eq!(given_up, open == 1 && flag == LEASED);
+                }
+                assert_eq!(record.word.load(Ordering::Relaxed), flag & FULL);
+            }
+        }
+    }
+
+    #[test]
+    fn more_sections_than_can_be_counted_never_end() {
+        let opening = AtomicUsize::new(1);
+        let record = Record::<()>::new(&Settings::DEFAULT, 0);
+        for _ in 0..OPEN + 10 {
+            // SAFETY: nobody else knows the record.
+            unsafe { record.open(&opening) };
+        }
+        for _ in 0..OPEN + 10 {
+            // SAFETY: as above, and so many are open.
+            if unsafe { !record.close() } {
+                // SAFETY: as above.
+                let _ = unsafe { record.close_with_care() };
+            }
+        }
+        assert_eq!(record.word.load(Ordering::Relaxed) & OPEN, OPEN);
+    }
+}

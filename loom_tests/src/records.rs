@@ -266,7 +266,7 @@ crate::on_schemes! {
         hazard: Limits::preemptions(2, 3),
     }
     what_is_protected_needs_no_other_barriers {
-        epoch: Limits::preemptions(1, 2).asymmetric(),
+        epoch: Limits::preemptions(2, 3).asymmetric(),
         hazard: Limits::preemptions(1, 2).asymmetric(),
     }
     a_shared_barrier_serves_what_was_retired_before_it {
