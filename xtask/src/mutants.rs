@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use crate::sanitize;
 use crate::shell::{Ended, Result, run as run_command, seconds, try_for};
-use crate::tree::{Mode, Workspace, apply, build, models};
+use crate::tree::{Mode, Workspace, apply, build, check_applies, models};
 
 /// A test that takes longer has not caught anything.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -110,8 +110,8 @@ impl Mutant {
     }
 }
 
-/// The mutants that were asked for.
-fn choose(directory: &Path, options: &Options) -> Result<Vec<Mutant>> {
+/// All mutants in a directory.
+fn read_all(directory: &Path) -> Result<Vec<Mutant>> {
     let mut patches = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
@@ -120,13 +120,17 @@ fn choose(directory: &Path, options: &Options) -> Result<Vec<Mutant>> {
         }
     }
     patches.sort();
-    let mutants = patches.into_iter().map(Mutant::read).collect::<Result<Vec<_>>>()?;
+    patches.into_iter().map(Mutant::read).collect()
+}
+
+/// Those of the mutants that were asked for.
+fn choose(mutants: Vec<Mutant>, options: &Options) -> Vec<Mutant> {
     let wanted = |name: &str| {
         options.filter.is_empty() || options.filter.iter().any(|filter| name.contains(filter))
     };
     let in_part = |index: usize| index % options.part.count == options.part.index;
     let chosen = mutants.into_iter().filter(|mutant| wanted(&mutant.name)).enumerate();
-    Ok(chosen.filter(|(index, _)| in_part(*index)).map(|(_, mutant)| mutant).collect())
+    chosen.filter(|(index, _)| in_part(*index)).map(|(_, mutant)| mutant).collect()
 }
 
 /// Where mutants live.
@@ -198,9 +202,14 @@ impl Cage {
 /// Plants one mutant after the other, and prints what caught it.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let workspace = Workspace::find()?;
-    let mutants = choose(&workspace.root.join("loom_tests/mutants"), options)?;
+    let mutants = read_all(&workspace.root.join("loom_tests/mutants"))?;
     let loom = workspace.patched_loom()?;
     let copy = workspace.copy("mutants")?;
+    // Of all of them, so that none is out of date until the day on which its part is run.
+    for mutant in &mutants {
+        check_applies(&mutant.patch, &copy)?;
+    }
+    let mutants = choose(mutants, options);
     let cage = Cage { workspace, copy, loom };
     cage.check_healthy(&mutants)?;
 

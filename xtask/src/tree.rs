@@ -112,10 +112,27 @@ impl Workspace {
 /// # Errors
 /// If it does not apply.
 pub(crate) fn apply(patch: &Path, directory: &Path) -> Result<()> {
+    git_apply(patch, directory, &[])
+}
+
+/// Looks whether a patch would apply in a directory.
+///
+/// # Errors
+/// If it does not.
+pub(crate) fn check_applies(patch: &Path, directory: &Path) -> Result<()> {
+    git_apply(patch, directory, &["--check"])
+}
+
+fn git_apply(patch: &Path, directory: &Path, options: &[&str]) -> Result<()> {
     let above = directory.parent().unwrap_or(directory);
     let mut apply = Command::new("git");
     // Inside a repository git would look for the files from its root on.
-    apply.env("GIT_CEILING_DIRECTORIES", above).arg("apply").arg(patch).current_dir(directory);
+    apply
+        .env("GIT_CEILING_DIRECTORIES", above)
+        .arg("apply")
+        .args(options)
+        .arg(patch)
+        .current_dir(directory);
     output(&mut apply).map(drop)
 }
 
