@@ -38,6 +38,12 @@
 //! models have a [tracked cell](witness::Witness), where loom asks for order and not for luck, and
 //! what only Miri or a sanitizer can see is left to those (`cargo xtask miri`, `sanitize`).
 //!
+//! A light and a heavy barrier (`src/barrier.rs`) are two full fences in most models, as loom knows no
+//! others. Full fences hide what else is missing. So there are models with barriers as the machine
+//! has them ([`asymmetric`](model::Limits::asymmetric)), for which loom was taught what they mean
+//! (`loom.patch`): only there it is seen that a scan needs its barrier, a slot its Release, and an
+//! object three epochs.
+//!
 //! `Backoff` does nothing here, and `compare_exchange_weak` fails only for a reason.
 #![cfg(all(test, any(loom, crossbeam_loom)))]
 #![cfg_attr(crossbeam_loom, allow(dead_code, reason = "each mode runs a part of the models"))]
