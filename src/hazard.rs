@@ -428,9 +428,12 @@ impl State {
     /// B' of the bound, with the B of the moment: at least twice the slots, so that a scan frees
     /// most of what it looks at.
     fn batch(&self) -> usize {
-        // Not in a model: it would see neither the hint nor what depends on it.
-        let slots = if MODEL { 0 } else { self.slots_seen.load(counter::Relaxed) };
-        self.records.batch().max(2 * slots)
+        // Such a model is about barriers. It sees neither the hint nor what hangs on it.
+        #[cfg(any(loom, crossbeam_loom))]
+        if self.records.nobody_collects() {
+            return self.records.batch();
+        }
+        self.records.batch().max(2 * self.slots_seen.load(counter::Relaxed))
     }
 
     /// Moves what is not protected to the ripe ones, as far as it was stamped with a ticket below

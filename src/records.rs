@@ -128,6 +128,11 @@ impl<X> Records<X> {
         self.barriers().batch().min(self.settings.max_batch)
     }
 
+    #[cfg(any(loom, crossbeam_loom))]
+    pub(crate) fn nobody_collects(&self) -> bool {
+        self.settings.nobody_collects
+    }
+
     /// All records.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Record<X>> {
         self.table.iter().filter_map(Place::record)
