@@ -4,7 +4,7 @@ mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use common::{Ledger, Tracked, for_each_scheme};
+use common::{Ledger, Reclaimer, Subject, Tracked, for_each_scheme};
 use sexton::{HashMap, HashSet};
 
 /// No table has so many slots, even of a byte each.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Ledger, Reclaimer, Tracked, for_each_scheme, on_threads, sized};
+use common::{Ledger, Reclaimer, Subject, Tracked, for_each_scheme, on_threads, sized};
 use sexton::HashMap;
 use sexton::hash_map::{Compute, Operation};
 
