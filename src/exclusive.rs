@@ -8,6 +8,10 @@ pub trait Exclusive {
     /// What is taken out.
     type Item;
 
+    /// Called before the first is taken out, with whatever was done to the structure since the last
+    /// time.
+    fn begin(&mut self) {}
+
     /// Takes one out. Once it has returned `None`, it does so again.
     fn take_one(&mut self) -> Option<Self::Item>;
 }
@@ -25,6 +29,7 @@ pub(crate) fn drop_all<C: Exclusive>(structure: &mut C) {
         }
     }
 
+    structure.begin();
     let rest = Rest(structure);
     while let Some(item) = rest.0.take_one() {
         drop(item);
@@ -43,7 +48,11 @@ pub struct Drain<'a, C> {
 }
 
 impl<'a, C> Drain<'a, C> {
-    pub(crate) fn new(structure: &'a mut C) -> Self {
+    pub(crate) fn new(structure: &'a mut C) -> Self
+    where
+        C: Exclusive,
+    {
+        structure.begin();
         Self { structure }
     }
 }
@@ -75,7 +84,11 @@ pub struct IntoIter<C> {
 }
 
 impl<C> IntoIter<C> {
-    pub(crate) fn new(structure: C) -> Self {
+    pub(crate) fn new(mut structure: C) -> Self
+    where
+        C: Exclusive,
+    {
+        structure.begin();
         Self { structure }
     }
 }

@@ -663,6 +663,10 @@ where
 impl<T, S, R: Reclaimer> Exclusive for HashSet<T, S, R> {
     type Item = T;
 
+    fn begin(&mut self) {
+        self.map.begin();
+    }
+
     fn take_one(&mut self) -> Option<T> {
         self.map.take_one().map(|(value, ())| value)
     }

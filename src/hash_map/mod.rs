@@ -92,7 +92,7 @@ use crate::scheme::Scheme;
 /// the iteration got there. A key that is inserted or removed meanwhile may be seen or not; one that
 /// is removed and inserted again may be seen twice. The order is that of the hashes. An iteration
 /// holds nothing between two steps; but of several entries with the very same 64 bits of hash it
-/// covers all at once, until it has passed them.
+/// covers all at once, until it has passed them (with hazard pointers: a slot for each).
 ///
 /// # When to use a lock instead
 /// When few threads share the map, or hold it for long: a sharded lock around a flat table uses less
@@ -520,7 +520,6 @@ impl<K, V, S, R: Reclaimer> HashMap<K, V, S, R> {
     /// assert!(map.is_empty());
     /// ```
     pub fn drain(&mut self) -> Drain<'_, Self> {
-        self.drained = 0;
         Drain::new(self)
     }
 }
@@ -700,6 +699,10 @@ where
 impl<K, V, S, R: Reclaimer> Exclusive for HashMap<K, V, S, R> {
     type Item = (K, V);
 
+    fn begin(&mut self) {
+        self.drained = 0;
+    }
+
     fn take_one(&mut self) -> Option<(K, V)> {
         // SAFETY: borrowed exclusively; this is the map's scheme. What is drained has no entry.
         unsafe {
@@ -727,7 +730,6 @@ impl<K, V, S, R: Reclaimer> Drop for HashMap<K, V, S, R> {
             }
         }
 
-        self.drained = 0;
         let table = Table(self);
         drop_all(table.0);
     }
@@ -856,8 +858,7 @@ impl<K, V, S, R: Reclaimer> IntoIterator for HashMap<K, V, S, R> {
     type Item = (K, V);
     type IntoIter = IntoIter<Self>;
 
-    fn into_iter(mut self) -> IntoIter<Self> {
-        self.drained = 0;
+    fn into_iter(self) -> IntoIter<Self> {
         IntoIter::new(self)
     }
 }
