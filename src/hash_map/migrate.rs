@@ -85,13 +85,29 @@ use crate::sync::{MODEL, Ordering, fence};
 const UNSURE: usize = 1;
 
 /// How many slots are handed out at a time.
-const CHUNK: usize = if MODEL { 2 } else { 16 };
+///
+/// Few enough to go unnoticed in the operation that moves them; enough to be done before the room
+/// for new keys is used up, if each of these moves a chunk.
+const CHUNK: usize = if MODEL { 2 } else { 8 };
 
 /// How many chunks that others have done are looked at, at most, each time.
-const LOOK_AHEAD: usize = 8;
+const LOOK_AHEAD: usize = 4;
 
 /// A search that passes more slots than this is a reason to look at the table's state.
 const LONG_PATH: usize = 128;
+
+/// After so many removals by a group of threads it is looked, at the earliest, whether the table has
+/// become too large.
+const LOOK_EVERY: isize = 8;
+
+/// After what it is looked whether the table should be exchanged.
+#[derive(Clone, Copy)]
+enum After {
+    /// Or a replacement. So many slots were passed.
+    Insertion { passed: usize },
+    /// Or the end of a migration.
+    Removal,
+}
 
 /// The tables of a map: the root, and what hangs on it.
 pub(super) struct Tables<K, V> {
@@ -366,7 +382,7 @@ impl<K, V> Tables<K, V> {
         }
         self.count(1);
         if spot.young || table.is_time_to_look(before) || spot.passed > LONG_PATH {
-            self.look_after(guard, spot.passed);
+            self.look_after(guard, After::Insertion { passed: spot.passed });
         }
         Ok(())
     }
@@ -398,8 +414,8 @@ impl<K, V> Tables<K, V> {
         }
         // SAFETY: M6: we have taken it out.
         unsafe { guard.retire(spot.word.node()) };
-        if spot.young {
-            self.look_after(guard, 0);
+        if spot.young || spot.table.has_next() {
+            self.look_after(guard, After::Insertion { passed: 0 });
         }
         Ok(())
     }
@@ -413,8 +429,9 @@ impl<K, V> Tables<K, V> {
         // SAFETY: M6: we have taken it out.
         unsafe { guard.retire(spot.word.node()) };
         let before = self.count(-1);
-        if spot.young || table.is_time_to_look(before.unsigned_abs()) {
-            self.look_after(guard, 0);
+        let is_time = before % LOOK_EVERY == 0 && table.is_time_to_look(before.unsigned_abs());
+        if spot.young || table.has_next() || is_time {
+            self.look_after(guard, After::Removal);
         }
         true
     }
@@ -422,7 +439,7 @@ impl<K, V> Tables<K, V> {
     /// What a writer does for the tables, now and then: helps a migration on, or begins one.
     #[cold]
     #[inline(never)]
-    fn look_after<S: Scheme>(&self, guard: &Guard<'_, S>, passed: usize) {
+    fn look_after<S: Scheme>(&self, guard: &Guard<'_, S>, mut after: After) {
         let Some(mut root) = self.root(guard) else { return };
         if root.has_next() {
             let Some(next) = self.next(guard, &root) else { return };
@@ -431,24 +448,31 @@ impl<K, V> Tables<K, V> {
                 return;
             }
             root = next;
+            after = After::Removal;
         }
-        if let Some(slots) = self.better_size(&root, passed) {
+        if let Some(slots) = self.better_size(&root, after) {
             // If there is no memory, the table must do as it is.
             let _ = self.start(guard, Some(&root), slots);
         }
     }
 
     /// How large the next table should be, if there should be one.
-    fn better_size(&self, table: &Table<K, V>, passed: usize) -> Option<usize> {
-        let (slots, used, live) = (table.len(), table.used().min(table.len()), self.len());
+    fn better_size(&self, table: &Table<K, V>, after: After) -> Option<usize> {
+        let (slots, used) = (table.len(), table.used().min(table.len()));
         let is_full = used >= capacity_of(slots);
-        let is_sparse = slots > MIN_SLOTS && live < slots / 16;
         // The bound of a path. A larger table shortens it, unless the hashes are all alike: so this
         // is a reason only while a quarter of the slots is in use, by entries or by tombstones.
-        let is_long = passed > LONG_PATH && used >= slots / 4;
+        let is_long =
+            matches!(after, After::Insertion { passed } if passed > LONG_PATH) && used >= slots / 4;
+        if !is_full && !is_long && !matches!(after, After::Removal) {
+            return None;
+        }
+        // It looks at all shards, so not after every insertion.
+        let live = self.len();
         if (is_full && live > slots / 2) || (is_long && live >= slots / 4) {
             return Some(slots.saturating_mul(2));
         }
+        let is_sparse = slots > MIN_SLOTS && live < slots / 16;
         let is_cluttered = is_long && live <= used / 2;
         if !(is_full || is_sparse || is_cluttered) {
             return None;
@@ -463,7 +487,8 @@ impl<K, V> Tables<K, V> {
         (better < slots || is_full || is_cluttered).then_some(better)
     }
 
-    /// Hangs a next table to the root, if it has none, or makes the first one.
+    /// Hangs a next table to the root, if it has none, or makes the first one. (M5: a root that is
+    /// the root no longer has one.)
     fn start<S: Scheme>(
         &self,
         guard: &Guard<'_, S>,
@@ -783,10 +808,13 @@ impl<K, V> Table<K, V> {
     }
 
     fn migrate_chunk<S: Scheme>(&self, guard: &Guard<'_, S>, young: &Self, from: usize) {
+        let chunk = from..(from + CHUNK).min(self.len());
+        // All at once, before the first CAS lets the processor wait for each.
+        self.slots()[chunk.clone()].iter().for_each(|slot| Word::load(slot).prefetch());
         let mut entry = guard.shield();
-        for at in from..(from + CHUNK).min(self.len()) {
+        chunk.for_each(|at| {
             self.migrate_slot(young, at, &mut entry);
-        }
+        });
     }
 
     /// Migrates a chunk of its own, and sees how far all chunks have come.

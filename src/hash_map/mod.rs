@@ -92,7 +92,7 @@ use crate::scheme::Scheme;
 /// the iteration got there. A key that is inserted or removed meanwhile may be seen or not; one that
 /// is removed and inserted again may be seen twice. The order is that of the hashes. An iteration
 /// holds nothing between two steps; but of several entries with the very same 64 bits of hash it
-/// covers all at once, until it has passed them.
+/// covers all at once, until it has passed them (with hazard pointers: a slot for each).
 ///
 /// # When to use a lock instead
 /// When few threads share the map, or hold it for long: a sharded lock around a flat table uses less

@@ -198,6 +198,19 @@ impl<N> Word<N> {
         if covered { Ok(now) } else { Err(now) }
     }
 
+    /// Tells the processor that the node will be looked at, where there are means to. The node may be
+    /// freed meanwhile: it is not accessed.
+    #[inline]
+    pub(super) fn prefetch(self) {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        {
+            use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+            // SAFETY: a hint, for any address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.node().as_raw().cast()) };
+        }
+    }
+
     /// CASes the slot from this word to another one. False if it held something else.
     ///
     /// A node that leads the word is covered, so what the slot holds is this very node (no ABA).
