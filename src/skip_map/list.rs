@@ -259,12 +259,13 @@ impl<'g, K, V, S: Scheme> Cursor<'g, K, V, S> {
 
     /// CASes the link from `at` to the next one, and retires `at` if it is linked nowhere any more.
     fn unlink(&self, next: Ptr<Node<K, V>>) -> bool {
+        // SAFETY: covered, as in `walk`.
+        let Some(node) = (unsafe { self.at.as_ref() }) else { return true };
         let (at, next) = (self.at.ptr(), next.with_tag(0));
         // Release: passes `next` on. The CAS fails if the node before was marked (I1).
         let unlinked =
             self.link().compare_exchange(at, next, Ordering::Release, Ordering::Relaxed).is_ok();
-        // SAFETY: covered, as in `walk`.
-        if unlinked && let Some(node) = unsafe { self.at.as_ref() } {
+        if unlinked {
             let left = node.release(1);
             // SAFETY: I3.
             unsafe { retire_if(self.guard, left, &self.at) };
