@@ -246,7 +246,12 @@ impl<'g, K, V, S: Scheme> Cursor<'g, K, V, S> {
     fn cover(&mut self) -> bool {
         // SAFETY: as in `link`.
         let link = unsafe { self.tower.link(self.level) };
-        self.at.protect(link).tag() != MARK
+        let is_covered = self.at.protect(link).tag() != MARK;
+        if self.level > 0 {
+            // SAFETY: as in `link`; all levels below are the tower's, too.
+            prefetch(unsafe { self.tower.link(self.level - 1) });
+        }
+        is_covered
     }
 
     /// Marks, one level up, the node before, which is removed.
@@ -311,6 +316,20 @@ impl<'g, K, V, S: Scheme> Cursor<'g, K, V, S> {
         // Acquire: it is passed on.
         self.level == 0 && self.unlink(link.load(Ordering::Acquire))
     }
+}
+
+/// Has the node fetched to which a search turns if it goes no further at this level, while it waits
+/// for the one at this level. Either is as likely as not to be in no cache.
+#[inline(always)]
+fn prefetch<K, V>(link: &Link<K, V>) {
+    #[cfg(all(target_arch = "x86_64", not(any(miri, loom, crossbeam_loom))))]
+    // SAFETY: a prefetch reads nothing, whatever the address. Relaxed: nor do we.
+    unsafe {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(link.load(Ordering::Relaxed).as_raw().cast::<i8>());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(any(miri, loom, crossbeam_loom)))))]
+    let _ = link;
 }
 
 /// Marks a node's link of a level at which it was linked.
