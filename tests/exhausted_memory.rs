@@ -12,7 +12,7 @@ use std::ptr;
 
 use common::{Epoch, Hazard, Ledger, Reclaimer, Subject, Tracked, for_each_scheme, sized};
 use sexton::hash_map::TryInsertError;
-use sexton::{AllocError, Domain, HashMap, Queue, RcuCell, Scheme, Stack};
+use sexton::{AllocError, Domain, HashMap, Queue, RcuCell, Scheme, SkipMap, Stack};
 
 struct OnDemand;
 

@@ -1,5 +1,5 @@
-//! The skip map under threads: each entry is there, or not, for everybody; nothing is lost, nothing is
-//! seen too late, and each value dies once.
+//! The skip map under threads: each entry is there, or not, for everybody; nothing is lost, nothing
+//! is seen too late, and each value dies once.
 
 mod common;
 
@@ -44,7 +44,8 @@ fn assert_rest_is_freed<R: Reclaimer, F: Fn() -> R>(
 }
 
 for_each_scheme! {
-    /// Few keys and many threads: the balance of insertions and removals is what is there in the end.
+    /// Few keys and many threads: the balance of insertions and removals is what is there in the
+    /// end.
     fn insertions_and_removals_balance(subject) {
         const THREADS: usize = sized(4, 3);
         const ROUNDS: usize = sized(4000, 25);
@@ -128,8 +129,8 @@ for_each_scheme! {
         subject.settle(domain, &ledger);
     }
 
-    /// A key that is there throughout is seen by each iteration, in both directions, however many are
-    /// inserted, replaced and removed around it.
+    /// A key that is there throughout is seen by each iteration, in both directions, however many
+    /// are inserted, replaced and removed around it.
     fn an_iteration_never_loses_its_place(subject) {
         const KEYS: u64 = sized(64, 8) as u64;
         const ITERATIONS: usize = sized(150, 5);

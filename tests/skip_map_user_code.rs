@@ -1,5 +1,6 @@
 //! Users' code under a skip map: an `Ord` that panics at each of its comparisons in turn, one that
-//! lies, closures and a `Drop` that use the map again. Nothing is lost, and nothing is dropped twice.
+//! lies, closures and a `Drop` that use the map again. Nothing is lost, and nothing is dropped
+//! twice.
 
 mod common;
 

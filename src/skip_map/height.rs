@@ -8,8 +8,8 @@ const BITS: u32 = 2;
 
 /// The height of a new tower.
 ///
-/// The chance comes from std's hasher, which costs a few nanoseconds for 64 bits, and they last for a
-/// dozen towers.
+/// The chance comes from std's hasher, which costs a few nanoseconds for 64 bits, and they last for
+/// a dozen towers.
 #[cfg(not(any(loom, crossbeam_loom)))]
 pub(super) fn random() -> usize {
     use crate::sync::counter::thread_local;

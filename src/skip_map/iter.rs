@@ -1,11 +1,11 @@
 //! Iterations of a map.
 //!
-//! Shared ones stand on an entry that they cover, at each end. A step forward follows its link; if the
-//! entry, or the next one, was removed under it, the step finds its way by the key, so it never loses
-//! its place. A step back has no link to follow: it searches the last entry below.
+//! Shared ones stand on an entry that they cover, at each end. A step forward follows its link; if
+//! the entry, or the next one, was removed under it, the step finds its way by the key, so it never
+//! loses its place. A step back has no link to follow: it searches the last entry below.
 //!
-//! What is handed out is covered once more, by a shield that is announced while the entry is seen to
-//! be in the map: a cover cannot be copied (I2 of `guard`).
+//! What is handed out is covered once more, by a shield that is announced while the entry is seen
+//! to be in the map: a cover cannot be copied (I2 of `guard`).
 
 use core::borrow::Borrow;
 use core::fmt;
@@ -48,8 +48,8 @@ pub struct Range<'g, K, V, R: Reclaimer, Q: ?Sized, B> {
 /// Where an iteration stands.
 struct Place<'g, K, V, R: Reclaimer> {
     at: Cover<'g, K, V, R::Scheme>,
-    /// Whether it is done with the key. If not, and the entry was removed, another one may have come in
-    /// its place.
+    /// Whether it is done with the key. If not, and the entry was removed, another one may have
+    /// come in its place.
     is_done: bool,
 }
 

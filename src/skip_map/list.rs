@@ -1,22 +1,22 @@
 //! The skip list: searching, linking, and taking out.
 //!
-//! (W. Pugh, "Skip lists: a probabilistic alternative to balanced trees", CACM 1990, and "Concurrent
-//! maintenance of skip lists", 1990; K. Fraser, "Practical lock-freedom", 2004; H. Sundell and
-//! P. Tsigas, "Scalable and lock-free concurrent dictionaries", SAC 2004; M. Herlihy and N. Shavit,
-//! "The art of multiprocessor programming", chapter 14. The lists of all levels are those of
-//! M. M. Michael, SPAA 2002: a walk that hazard pointers can follow.)
+//! (W. Pugh, "Skip lists: a probabilistic alternative to balanced trees", CACM 1990, and
+//! "Concurrent maintenance of skip lists", 1990; K. Fraser, "Practical lock-freedom", 2004; H.
+//! Sundell and P. Tsigas, "Scalable and lock-free concurrent dictionaries", SAC 2004; M. Herlihy
+//! and N. Shavit, "The art of multiprocessor programming", chapter 14. The lists of all levels are
+//! those of M. M. Michael, SPAA 2002: a walk that hazard pointers can follow.)
 //!
 //! Each level is a list in ascending order. That of level 0 *is* the map; those above are an index:
 //! a node of height h is linked at levels 0 to h - 1.
 //!
-//! - *Inserting* links a node at level 0, and then, level by level, in the index; each with a search
-//!   of its own, for which one in three insertions pays once.
-//! - *Removing* marks the node's link of level 0 (tag 1), which freezes it: from then on the node is
-//!   not in the map. *Replacing* makes that link lead to the replacement, in the same CAS: the moment
-//!   the old node is out, the new one is in.
-//! - *A removed node is taken out of the index* by whoever meets it there: he marks its link of that
-//!   level, and unlinks it. To be sure, whoever has removed it searches its key once more; and if
-//!   it was still being built then, the builder does so, when he is done (`Node::remove` and
+//! - *Inserting* links a node at level 0, and then, level by level, in the index; each with a
+//!   search of its own, for which one in three insertions pays once.
+//! - *Removing* marks the node's link of level 0 (tag 1), which freezes it: from then on the node
+//!   is not in the map. *Replacing* makes that link lead to the replacement, in the same CAS: the
+//!   moment the old node is out, the new one is in.
+//! - *A removed node is taken out of the index* by whoever meets it there: he marks its link of
+//!   that level, and unlinks it. To be sure, whoever has removed it searches its key once more; and
+//!   if it was still being built then, the builder does so, when he is done (`Node::remove` and
 //!   `Node::finish` settle who does).
 //! - *A search* goes along a level as long as the keys are less, then one level down. It unlinks
 //!   every marked node that it meets, and starts again when that fails or when the node that it
@@ -27,29 +27,29 @@
 //! - **I1.** A marked link never changes again. A link is marked only when its node was linked at
 //!   that level, and in the index only when the link of level 0 is. A node is unlinked at a level
 //!   only when its link of that level is marked.
-//! - **I2.** A node that was linked at a level and whose link there is unmarked is linked there, and
-//!   so is the one that the link leads to. Nodes are linked from level 0 upwards, so whoever was
-//!   linked at a level was linked at all below. A node is retired when it is linked at no level and
-//!   will not be any more (I2 of `node`). *So what `protect` returns from an unmarked link of a
-//!   node that the search met at this level, or above it, is covered*: it was linked when the link was
-//!   read again, and not retired. A marked link proves nothing.
-//! - **I3.** Who has unlinked a node at a level does so once: only one unmarked link leads to it, and
-//!   it is never linked there again. So it is retired once.
-//! - **I4.** At each level nodes stand in ascending order. Of several with the same key at level 0 at
-//!   most the last is in the map, each leading to the next. In the index there is at most one for a
-//!   key: whoever is about to link another one there has seen that the key was not in the map after
-//!   this one was removed; so his search finds it marked at level 0, and unlinks it first.
+//! - **I2.** A node that was linked at a level and whose link there is unmarked is linked there,
+//!   and so is the one that the link leads to. Nodes are linked from level 0 upwards, so whoever
+//!   was linked at a level was linked at all below. A node is retired when it is linked at no level
+//!   and will not be any more (I2 of `node`). *So what `protect` returns from an unmarked link of a
+//!   node that the search met at this level, or above it, is covered*: it was linked when the link
+//!   was read again, and not retired. A marked link proves nothing.
+//! - **I3.** Who has unlinked a node at a level does so once: only one unmarked link leads to it,
+//!   and it is never linked there again. So it is retired once.
+//! - **I4.** At each level nodes stand in ascending order. Of several with the same key at level 0
+//!   at most the last is in the map, each leading to the next. In the index there is at most one
+//!   for a key: whoever is about to link another one there has seen that the key was not in the map
+//!   after this one was removed; so his search finds it marked at level 0, and unlinks it first.
 //! - **I5.** The head is never marked.
 //! - **I6.** *No zombie.* A pointer that was loaded before it was covered is never used again, not
 //!   even if it compares equal to what a link holds now: its node may be gone, and another one have
-//!   its address. What is followed, and what is written into a link, is covered at that moment. (But
-//!   for what a marked link leads to, which an unlinking CAS writes: that cannot be unlinked before
-//!   the marked node is, so if the CAS succeeds it was there all the time.) The link of a node that is
-//!   not linked at that level is the builder's alone (I1): so what stands there when it gets linked
-//!   is what he has written last.
+//!   its address. What is followed, and what is written into a link, is covered at that moment.
+//!   (But for what a marked link leads to, which an unlinking CAS writes: that cannot be unlinked
+//!   before the marked node is, so if the CAS succeeds it was there all the time.) The link of a
+//!   node that is not linked at that level is the builder's alone (I1): so what stands there when
+//!   it gets linked is what he has written last.
 //!
-//! I1 to I3 and I6 need no order of the keys: with an `Ord` that lies, a search may miss a node, which
-//! is then left in the index, marked or not, until some search passes or the map is dropped.
+//! I1 to I3 and I6 need no order of the keys: with an `Ord` that lies, a search may miss a node,
+//! which is then left in the index, marked or not, until some search passes or the map is dropped.
 //!
 //! # Orderings
 //!
@@ -106,8 +106,8 @@ impl<K, V> List<K, V> {
         self.height.fetch_max(height, Ordering::Relaxed);
     }
 
-    /// Searches, from the top down to a level, for the first node that is not `Less`; ends before if
-    /// one is `Equal`. True if it found such.
+    /// Searches, from the top down to a level, for the first node that is not `Less`; ends before
+    /// if one is `Equal`. True if it found such.
     ///
     /// `compare` says how a key stands to what is searched for, and may be asked more than once.
     pub(super) fn search<'g, S: Scheme>(
@@ -246,7 +246,12 @@ impl<'g, K, V, S: Scheme> Cursor<'g, K, V, S> {
     fn cover(&mut self) -> bool {
         // SAFETY: as in `link`.
         let link = unsafe { self.tower.link(self.level) };
-        self.at.protect(link).tag() != MARK
+        let is_covered = self.at.protect(link).tag() != MARK;
+        if self.level > 0 {
+            // SAFETY: as in `link`; all levels below are the tower's, too.
+            prefetch(unsafe { self.tower.link(self.level - 1) });
+        }
+        is_covered
     }
 
     /// Marks, one level up, the node before, which is removed.
@@ -259,12 +264,13 @@ impl<'g, K, V, S: Scheme> Cursor<'g, K, V, S> {
 
     /// CASes the link from `at` to the next one, and retires `at` if it is linked nowhere any more.
     fn unlink(&self, next: Ptr<Node<K, V>>) -> bool {
+        // SAFETY: covered, as in `walk`.
+        let Some(node) = (unsafe { self.at.as_ref() }) else { return true };
         let (at, next) = (self.at.ptr(), next.with_tag(0));
         // Release: passes `next` on. The CAS fails if the node before was marked (I1).
         let unlinked =
             self.link().compare_exchange(at, next, Ordering::Release, Ordering::Relaxed).is_ok();
-        // SAFETY: covered, as in `walk`.
-        if unlinked && let Some(node) = unsafe { self.at.as_ref() } {
+        if unlinked {
             let left = node.release(1);
             // SAFETY: I3.
             unsafe { retire_if(self.guard, left, &self.at) };
@@ -312,6 +318,20 @@ impl<'g, K, V, S: Scheme> Cursor<'g, K, V, S> {
     }
 }
 
+/// Has the node fetched to which a search turns if it goes no further at this level, while it waits
+/// for the one at this level. Either is as likely as not to be in no cache.
+#[inline(always)]
+fn prefetch<K, V>(link: &Link<K, V>) {
+    #[cfg(all(target_arch = "x86_64", not(any(miri, loom, crossbeam_loom))))]
+    // SAFETY: a prefetch reads nothing, whatever the address. Relaxed: nor do we.
+    unsafe {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(link.load(Ordering::Relaxed).as_raw().cast::<i8>());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(any(miri, loom, crossbeam_loom)))))]
+    let _ = link;
+}
+
 /// Marks a node's link of a level at which it was linked.
 fn mark<K, V, S: Scheme>(guard: &Guard<'_, S>, node: &Cover<'_, K, V, S>, level: usize) {
     // SAFETY: covered; it has this level.
@@ -333,8 +353,8 @@ pub(super) fn is_live<K, V, S: Scheme>(node: &Cover<'_, K, V, S>) -> bool {
     unsafe { link(node, 0) }.is_some_and(|link| link.load(Ordering::Acquire).tag() != MARK)
 }
 
-/// The node behind one, covered, or a shield that covers nothing at the end; `None` if one of the two
-/// was removed.
+/// The node behind one, covered, or a shield that covers nothing at the end; `None` if one of the
+/// two was removed.
 pub(super) fn next<'g, K, V, S: Scheme>(
     guard: &'g Guard<'g, S>,
     node: &Cover<'_, K, V, S>,

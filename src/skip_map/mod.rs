@@ -1,15 +1,15 @@
 //! An ordered map, and an ordered set.
 //!
-//! The rooms: `list` is the skip list, with its proof, `node` what it is made of, `height` the chance
-//! in it; `view` has the operations, `iter` the iterations, `pinned` and this file the face; `set` is
-//! the set.
+//! The rooms: `list` is the skip list, with its proof, `node` what it is made of, `height` the
+//! chance in it; `view` has the operations, `iter` the iterations, `pinned` and this file the face;
+//! `set` is the set.
 //!
 //! # Linearization
 //!
-//! `insert` (of a new key) at the CAS that links its node at level 0; a replacement, and a removal, at
-//! the CAS that marks the old node's link of level 0: one atomic step, so a `get` of a key that is
-//! being replaced finds the old value or the new one. A `get` that finds at its load of that link,
-//! unmarked; one that does not, at its load of the link in which the key would stand.
+//! `insert` (of a new key) at the CAS that links its node at level 0; a replacement, and a removal,
+//! at the CAS that marks the old node's link of level 0: one atomic step, so a `get` of a key that
+//! is being replaced finds the old value or the new one. A `get` that finds at its load of that
+//! link, unmarked; one that does not, at its load of the link in which the key would stand.
 
 mod height;
 mod iter;
@@ -59,24 +59,24 @@ use crate::sync::counter::{AtomicIsize, Relaxed};
 ///
 /// # Progress
 /// Lock-free: an operation starts again only when another one has succeeded in its way. Lookups
-/// unlink removed entries that they meet. Each takes a logarithmic number of steps, expected, as long
-/// as the others leave it alone.
+/// unlink removed entries that they meet. Each takes a logarithmic number of steps, expected, as
+/// long as the others leave it alone.
 ///
 /// # First and last
 /// `first` and `last` were that at a moment during the call, and so was what
 /// [`pop_last`](Pinned::pop_last) removes when it removes it. What [`pop_first`](Pinned::pop_first)
-/// removes was the first when it was found: a lesser key that another thread puts in between then and
-/// the removal stays. Each entry is popped once.
+/// removes was the first when it was found: a lesser key that another thread puts in between then
+/// and the removal stays. Each entry is popped once.
 ///
 /// # Keys and values
 /// An entry is immutable once it is in the map; a replacement brings its own key along. Keys and
 /// values are dropped some time after their removal, maybe by another thread: so they are `Send`
-/// and `'static`. With an `Ord` that lies or panics, entries may be found or not, but each is dropped
-/// once.
+/// and `'static`. With an `Ord` that lies or panics, entries may be found or not, but each is
+/// dropped once.
 ///
 /// The order is that of the keys' type. There is no comparator of the map's own: look-up keys are
-/// borrowed forms of the key, which it would have to know as well; a key of a type of one's own, such
-/// as [`Reverse`](core::cmp::Reverse), does the same and costs nothing.
+/// borrowed forms of the key, which it would have to know as well; a key of a type of one's own,
+/// such as [`Reverse`](core::cmp::Reverse), does the same and costs nothing.
 ///
 /// A map is invariant in both: it takes values in as well as it hands them out.
 ///
@@ -89,15 +89,15 @@ use crate::sync::counter::{AtomicIsize, Relaxed};
 /// ```
 ///
 /// # Memory
-/// An entry is one node: key, value, one word, and a pointer for each level, of which there are 1 1/3
-/// on average; and what the scheme adds.
+/// An entry is one node: key, value, one word, and a pointer for each level, of which there are 1
+/// 1/3 on average; and what the scheme adds.
 ///
 /// # Iteration
 /// In ascending order, or descending, and from both ends. A key that is in the map from the
-/// iteration's begin to its end is seen exactly once, with its value at the moment when the iteration
-/// got there. A key that is inserted or removed meanwhile may be seen or not. A step forward takes
-/// constant time (but a search where entries are removed under the iteration), a step back is a
-/// search.
+/// iteration's begin to its end is seen exactly once, with its value at the moment when the
+/// iteration got there. A key that is inserted or removed meanwhile may be seen or not. A step
+/// forward takes constant time (but a search where entries are removed under the iteration), a step
+/// back is a search.
 ///
 /// # When to use a lock instead
 /// `Mutex<BTreeMap>` keeps a dozen entries in a node, so it touches far fewer cache lines: it is
@@ -219,8 +219,8 @@ impl<K, V, R: Reclaimer> SkipMap<K, V, R> {
         IterMut::new(self)
     }
 
-    /// Takes all entries out, in ascending order and without a guard. What is left when the iterator
-    /// is dropped stays in the map.
+    /// Takes all entries out, in ascending order and without a guard. What is left when the
+    /// iterator is dropped stays in the map.
     ///
     /// ```
     /// let mut map = sexton::SkipMap::<_, _>::from([(1, 1), (2, 2)]);
@@ -342,8 +342,8 @@ where
         self.pin().pop_last().map(|entry| (entry.key.clone(), entry.value.clone()))
     }
 
-    /// Inserts an entry, or replaces the key's in one atomic step; returns a clone of the value that
-    /// was replaced. For values that are not `Clone`, [`pin`](Self::pin) first.
+    /// Inserts an entry, or replaces the key's in one atomic step; returns a clone of the value
+    /// that was replaced. For values that are not `Clone`, [`pin`](Self::pin) first.
     ///
     /// # Panics
     /// Aborts as [`Box::new`] does when there is no memory; see [`try_insert`](Pinned::try_insert).

@@ -12,9 +12,9 @@
 //! the node look at, are neighbours, whatever the size of the value.
 //!
 //! - **I1.** Links of a level below a node's height are initialised, and stay as long as the node.
-//! - **I2.** The state's count is that of the levels at which the node is linked, or may be yet. Who
-//!   unlinks it at a level takes one off, the one who built the tower those that he gave up; who
-//!   takes the last one off retires the node.
+//! - **I2.** The state's count is that of the levels at which the node is linked, or may be yet.
+//!   Who unlinks it at a level takes one off, the one who built the tower those that he gave up;
+//!   who takes the last one off retires the node.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -126,8 +126,8 @@ impl<K, V> Tower<K, V> {
     pub(super) unsafe fn of<S: Scheme>(node: Ptr<Node<K, V>>) -> Self {
         const { assert!(align_of::<Link<K, V>>() <= NODE_ALIGN) }
         let node = node.as_raw().cast::<u8>();
-        // SAFETY: the caller's; the front ends there (I2 of `retired`), and the block is at least so
-        // large.
+        // SAFETY: the caller's; the front ends there (I2 of `retired`), and the block is at least
+        // so large.
         unsafe {
             let end = node.sub(front_distance::<S::Header>());
             Self { foot: NonNull::new_unchecked(end.cast::<Link<K, V>>().sub(1)) }

@@ -275,8 +275,8 @@ where
         self.view().remove_if(key, condition).map(value)
     }
 
-    /// Removes the first entry and returns it. Of several threads that do, each gets another one. See
-    /// [`SkipMap`] for which is the first.
+    /// Removes the first entry and returns it. Of several threads that do, each gets another one.
+    /// See [`SkipMap`] for which is the first.
     ///
     /// ```
     /// let map = sexton::SkipMap::<_, _>::from([(1, "one"), (2, "two")]);
@@ -330,8 +330,8 @@ where
         Values { entries: self.iter() }
     }
 
-    /// Goes through the entries in a range of keys in ascending order, or from both ends. A range that
-    /// ends before it begins is empty.
+    /// Goes through the entries in a range of keys in ascending order, or from both ends. A range
+    /// that ends before it begins is empty.
     ///
     /// ```
     /// let map = sexton::SkipMap::<_, _>::from([(1, "one"), (2, "two"), (3, "three")]);
@@ -348,8 +348,8 @@ where
         Range::new(self.view(), range)
     }
 
-    /// Removes the entries in a range of keys; says how many they were. Each removal is a step of its
-    /// own.
+    /// Removes the entries in a range of keys; says how many they were. Each removal is a step of
+    /// its own.
     ///
     /// ```
     /// let map = sexton::SkipMap::<_, _>::from([(1, "one"), (2, "two"), (3, "three")]);

@@ -221,7 +221,8 @@ where
         self.pin().pop_first().map(|value| value.clone())
     }
 
-    /// Removes the last value and returns a clone of it. See [First and last](SkipMap#first-and-last).
+    /// Removes the last value and returns a clone of it. See [First and
+    /// last](SkipMap#first-and-last).
     ///
     /// ```
     /// assert_eq!(sexton::SkipSet::<_>::from([2, 1]).pop_last(), Some(2));

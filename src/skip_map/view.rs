@@ -179,7 +179,8 @@ where
         self.seek(Bound::Excluded(&peek(node)?.key))
     }
 
-    /// Takes the node that was searched for, and that was removed, out of the index, and unlinks it.
+    /// Takes the node that was searched for, and that was removed, out of the index, and unlinks
+    /// it.
     fn bury(self, cursor: &CursorOf<'g, K, V, R>) {
         // SAFETY: covered.
         if unsafe { cursor.at.as_ref() }.is_some_and(|node| node.height() == 1)
