@@ -22,6 +22,7 @@ pub(super) mod reads;
 pub(super) mod scan;
 mod scc;
 mod sharded;
+mod skip_map;
 mod steps;
 mod tree_index;
 
@@ -85,6 +86,7 @@ type Papaya<D> = ::papaya::HashMap<<D as Data>::Key, <D as Data>::Value, Hasher>
 type DashMap<D> = ::dashmap::DashMap<<D as Data>::Key, <D as Data>::Value, Hasher>;
 type Scc<D> = ::scc::HashMap<<D as Data>::Key, <D as Data>::Value, Hasher>;
 
+type OurSkipMap<D, R> = sexton::SkipMap<<D as Data>::Key, <D as Data>::Value, R>;
 type SkipList<D> = ::crossbeam_skiplist::SkipMap<<D as Data>::Key, <D as Data>::Value>;
 type TreeIndex<D> = ::scc::TreeIndex<<D as Data>::Key, <D as Data>::Value>;
 type LockedBTree<D> = RwLock<std::collections::BTreeMap<<D as Data>::Key, <D as Data>::Value>>;
