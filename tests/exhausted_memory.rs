@@ -12,7 +12,7 @@ use std::ptr;
 
 use common::{Epoch, Hazard, Ledger, Reclaimer, Subject, Tracked, for_each_scheme, sized};
 use sexton::hash_map::TryInsertError;
-use sexton::{AllocError, Domain, HashMap, PushError, Queue, RcuCell, Scheme, Stack};
+use sexton::{AllocError, Domain, HashMap, PushError, Queue, RcuCell, Scheme, SkipMap, Stack};
 
 struct OnDemand;
 
@@ -405,7 +405,8 @@ fn queue_session<S: Scheme>(domain: &Domain<S>, ledger: &Ledger, memory: &OneFai
     };
     for number in 0..VALUES {
         let value = Tracked::new(ledger, number);
-        if let Err(AllocError(back)) = memory.during(|| queue.try_push(value)) {
+        if let Err(error) = memory.during(|| queue.try_push(value)) {
+            let back = error.into_inner();
             assert_eq!(back.value(), number);
             refused += 1;
         }
