@@ -467,6 +467,12 @@ impl<'g, V: 'g, S: Scheme> Ref<'g, V, S> {
         Ref { guard: whole.guard, slot: ManuallyDrop::new(slot), value }
     }
 
+    /// Where the value is.
+    #[inline]
+    pub(crate) fn as_raw(&self) -> *mut V {
+        self.value.as_ptr()
+    }
+
     /// A plain reference, good for as long as the guard: for schemes that protect until then.
     ///
     /// ```

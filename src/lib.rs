@@ -63,7 +63,7 @@
 //! | `bag.rs`, `biased.rs`, `recycler.rs` | a thread's retired objects; the lock around them; blocks for reuse |
 //! | `barrier.rs`, `thread.rs`, `segments.rs` | asymmetric fences; who a thread is; a table that never moves |
 //! | `adapter/` | the schemes of others, and [`Leak`] |
-//! | `stack.rs`, `queue.rs`, `rcu_cell.rs`, `hash_map/`, `skip_map/`, `hash_set.rs` | the structures |
+//! | `stack.rs`, `queue/`, `rcu_cell.rs`, `rcu_option.rs`, `hash_map/`, `skip_map/`, `hash_set.rs` | the structures |
 //! | `serde.rs`, `rayon.rs` | the structures for those crates (features of these names) |
 //! | `exclusive.rs`, `sharded.rs` | what the structures share: taking apart, counting |
 //! | `counts.rs`, `rounds.rs` | what the schemes share: statistics, collecting until nothing is left |
@@ -91,6 +91,7 @@ mod queue;
 #[cfg(feature = "rayon")]
 mod rayon;
 mod rcu_cell;
+mod rcu_option;
 mod record;
 mod records;
 mod recycler;
@@ -121,12 +122,13 @@ pub use guard::{Guard, Pinned, Ref, Shield};
 pub use hash_map::HashMap;
 pub use hash_set::HashSet;
 pub use hazard::Hazard;
-pub use queue::Queue;
+pub use queue::{PushError, Queue};
 pub use rcu_cell::RcuCell;
+pub use rcu_option::{Changed, RcuOption};
 pub use retired::{NODE_ALIGN, Retired, Vtable};
 pub use scheme::{GlobalScheme, GuardScoped, Protection, Scheme, Stats};
 pub use skip_map::{SkipMap, SkipSet};
-pub use stack::Stack;
+pub use stack::{PopAll, Stack};
 
 /// The examples of the README are tests, too.
 #[cfg(all(doctest, feature = "haphazard"))]

@@ -1,32 +1,15 @@
 //! A cell for one read-mostly value.
 //!
-//! One link to a node with the value. Readers protect the link's target; writers put another node
-//! there and retire the old one. (The idea is that of read-copy-update: McKenney and Slingwine,
-//! "Read-copy update", 1998.)
-//!
-//! # Invariants
-//!
-//! - **I1.** The link is never null, and a node is linked once.
-//! - **I2.** A node's value is not changed while the cell is shared.
-//! - **I3.** A node is retired by the thread that took it off the link, and by that one alone: so
-//!   until it does, it may announce the node (S2 of [`scheme`](crate::scheme)) without looking.
-//!
-//! # Linearization
-//!
-//! `load` at its last load of the link, `store` and `swap` at their swap, `update` at its CAS.
-//!
-//! # Orderings
-//!
-//! What puts a node on the link is Release, and what follows the link has loaded it with Acquire.
+//! An [`RcuOption`] that is never empty: the algorithm, its proof and its orderings stand there.
 
 use core::borrow::Borrow;
 use core::fmt;
 
 use crate::Epoch;
-use crate::atomic::{AllocError, Atomic, Owned};
+use crate::atomic::AllocError;
 use crate::domain::Reclaimer;
-use crate::guard::{Guard, Pinned, RECLAIM_BUDGET, Ref};
-use crate::sync::{Backoff, Ordering};
+use crate::guard::{Guard, Pinned, Ref};
+use crate::rcu_option::{Changed, RcuOption};
 
 /// One value that is read by many and replaced now and then: a configuration, a routing table.
 ///
@@ -39,27 +22,38 @@ use crate::sync::{Backoff, Ordering};
 /// assert_eq!(limits.load(), [20, 40]);
 /// ```
 ///
+/// A value that may be absent is better in an [`RcuOption`], which allocates nothing for `None`.
+///
 /// # Progress
 /// `store` and `swap` are wait-free but for what the scheme does; `load` is wait-free with epochs
 /// and lock-free with hazard pointers, where it starts again when the value is replaced meanwhile;
-/// `update` is lock-free. Readers write nothing that other readers read.
+/// `update` is lock-free, `compare_exchange` as `store`. Readers of a value that does not change write
+/// nothing that anybody else reads, but for what their scheme has for each thread.
+///
+/// # Linearization
+/// `load` at its last load of the link, `store` and `swap` at their swap, `update` and
+/// `compare_exchange` at their CAS.
 ///
 /// # Memory
 /// One word, and one allocation for the value; replaced values wait for their last reader.
 ///
 /// # Compared with `arc-swap`
-/// `ArcSwap` hands out an `Arc`, which may be kept for ever, at the price of a count that all
-/// readers of the value write (or a debt slot in its fast path). Here a reader holds a guard, and
-/// should be done soon.
+/// Both read without a lock. `ArcSwap::load` writes a debt slot of its thread, and where these run
+/// out, or the value is to be kept (`load_full`), the reference count of the value, a word that all
+/// its readers write. Here a `load` writes at most its thread's own record or slot. `ArcSwap` hands
+/// out an `Arc`, which may be kept for ever and go anywhere; here a reader holds a guard, stays on its
+/// thread, and should be done soon: what is to be kept is cloned, or is itself an `Arc`. And there a
+/// `store` looks at the debts of all threads each time; here old values are freed by the batch, later.
+///
+/// # When to use a lock instead
+/// When the value is written about as often as it is read, or is large and changed in small parts:
+/// each change makes a whole new value. A `RwLock` changes it in place.
 pub struct RcuCell<T, R: Reclaimer = Epoch> {
-    value: Atomic<T>,
-    reclaimer: R,
+    /// Never empty.
+    value: RcuOption<T, R>,
 }
 
-// SAFETY: the cell owns its value; retired values are dropped by other threads.
-unsafe impl<T: Send, R: Reclaimer> Send for RcuCell<T, R> {}
-// SAFETY: a shared cell hands out `&T` (Sync), and passes values between threads (Send).
-unsafe impl<T: Send + Sync, R: Reclaimer> Sync for RcuCell<T, R> {}
+const NEVER_EMPTY: &str = "the cell is never empty";
 
 impl<T: Send + 'static, R: Reclaimer + Default> RcuCell<T, R> {
     /// A cell with a value.
@@ -90,8 +84,7 @@ impl<T: Send + 'static, R: Reclaimer> RcuCell<T, R> {
     /// ```
     #[must_use]
     pub fn with_reclaimer(value: T, reclaimer: R) -> Self {
-        let node = reclaimer.pin().owned(value).into_ptr();
-        Self { value: Atomic::new(node), reclaimer }
+        Self { value: RcuOption::with_reclaimer(Some(value), reclaimer) }
     }
 
     /// Opens a guard for many operations, and for references to the value.
@@ -105,7 +98,7 @@ impl<T: Send + 'static, R: Reclaimer> RcuCell<T, R> {
     /// ```
     #[inline]
     pub fn pin(&self) -> Pinned<'_, Self, Guard<'_, R::Scheme>> {
-        Pinned::new(self, self.reclaimer.pin())
+        Pinned::new(self, self.reclaimer().pin())
     }
 
     /// Uses a guard of the caller's for many operations.
@@ -125,7 +118,7 @@ impl<T: Send + 'static, R: Reclaimer> RcuCell<T, R> {
         &'a self,
         guard: &'a Guard<'a, R::Scheme>,
     ) -> Pinned<'a, Self, &'a Guard<'a, R::Scheme>> {
-        Pinned::with(self, &self.reclaimer, guard)
+        Pinned::with(self, self.reclaimer(), guard)
     }
 
     /// The handle to the cell's domain.
@@ -136,7 +129,7 @@ impl<T: Send + 'static, R: Reclaimer> RcuCell<T, R> {
     /// println!("{:?}", RcuCell::<_>::new(1).reclaimer().stats());
     /// ```
     pub fn reclaimer(&self) -> &R {
-        &self.reclaimer
+        self.value.reclaimer()
     }
 
     /// A clone of the value. To borrow it instead, [`pin`](Self::pin) or [`read`](Self::read).
@@ -226,10 +219,7 @@ impl<T: Send + 'static, R: Reclaimer> RcuCell<T, R> {
     /// assert_eq!(cell.load(), 2);
     /// ```
     pub fn get_mut(&mut self) -> &mut T {
-        // Relaxed: borrowed exclusively.
-        let node = self.value.load(Ordering::Relaxed);
-        // SAFETY: I1, and nobody else can reach a linked node.
-        unsafe { &mut *node.as_raw() }
+        self.value.get_mut().expect(NEVER_EMPTY)
     }
 
     /// The value.
@@ -239,23 +229,7 @@ impl<T: Send + 'static, R: Reclaimer> RcuCell<T, R> {
     /// ```
     #[must_use]
     pub fn into_inner(self) -> T {
-        let mut cell = core::mem::ManuallyDrop::new(self);
-        // SAFETY: the cell is not dropped, so both are taken once.
-        unsafe {
-            core::ptr::drop_in_place(&raw mut cell.reclaimer);
-            cell.take_node().into_inner()
-        }
-    }
-}
-
-impl<T, R: Reclaimer> RcuCell<T, R> {
-    /// # Safety
-    /// The cell is not used any more.
-    unsafe fn take_node(&mut self) -> Owned<T, R::Scheme> {
-        // Relaxed: borrowed exclusively.
-        let node = self.value.load(Ordering::Relaxed);
-        // SAFETY: I1, nobody else can reach a linked node, and the caller does this once.
-        unsafe { Owned::from_ptr(node) }
+        self.value.into_inner().expect(NEVER_EMPTY)
     }
 }
 
@@ -273,11 +247,7 @@ where
     /// ```
     #[inline]
     pub fn load(&self) -> Ref<'_, T, R::Scheme> {
-        let mut shield = self.guard().shield();
-        shield.protect(&self.structure().value);
-        // SAFETY: nodes of this domain, retired below only; I2.
-        let value = unsafe { shield.into_ref(|node| node) };
-        value.expect("I1: the link is never null")
+        self.structure().value.load_in(self.guard()).expect(NEVER_EMPTY)
     }
 
     /// See [`RcuCell::store`].
@@ -286,7 +256,8 @@ where
     /// sexton::RcuCell::<_>::new(1).pin().store(2);
     /// ```
     pub fn store(&self, value: T) {
-        self.store_node(self.guard().owned(value));
+        let node = self.guard().owned(value);
+        self.structure().value.store_in(self.guard(), Some(node));
     }
 
     /// See [`RcuCell::try_store`].
@@ -298,7 +269,8 @@ where
     /// assert!(sexton::RcuCell::<_>::new(1).pin().try_store(2).is_ok());
     /// ```
     pub fn try_store(&self, value: T) -> Result<(), AllocError<T>> {
-        self.store_node(self.guard().try_owned(value)?);
+        let node = self.guard().try_owned(value)?;
+        self.structure().value.store_in(self.guard(), Some(node));
         Ok(())
     }
 
@@ -309,19 +281,8 @@ where
     /// assert_eq!(*cell.pin().swap(String::from("two")), "one");
     /// ```
     pub fn swap(&self, value: T) -> Ref<'_, T, R::Scheme> {
-        let guard = self.guard();
-        let new = guard.owned(value).into_ptr();
-        let mut shield = guard.shield();
-        // AcqRel: publishes the new node, and the old one's content is seen.
-        let old = self.structure().value.swap(new, Ordering::AcqRel);
-        // I3.
-        shield.announce_if(old, || true);
-        // SAFETY: I3: unlinked by us; nodes of this domain, with values that are `Send` and last.
-        unsafe { guard.retire(old) };
-        guard.reclaim(RECLAIM_BUDGET);
-        // SAFETY: as in `load`.
-        let old = unsafe { shield.into_ref(|node| node) };
-        old.expect("I1: the link is never null")
+        let node = self.guard().owned(value);
+        self.structure().value.swap_in(self.guard(), Some(node)).expect(NEVER_EMPTY)
     }
 
     /// Replaces the value by what `change` makes of it, and returns the new one. See
@@ -332,47 +293,37 @@ where
     /// assert_eq!(*cell.pin().update(|old| old + 1), 2);
     /// ```
     pub fn update(&self, mut change: impl FnMut(&T) -> T) -> Ref<'_, T, R::Scheme> {
-        let guard = self.guard();
-        let link = &self.structure().value;
-        let backoff = Backoff::new();
-        let mut shield = guard.shield();
-        let mut ours = guard.shield();
-        loop {
-            let old = shield.protect(link);
-            // SAFETY: nodes of this domain; I2.
-            let value = unsafe { shield.as_ref() }.expect("I1: the link is never null");
-            let new = guard.owned(change(value)).into_ptr();
-            // It is ours to retire as long as it is not linked, so this covers it (I3).
-            ours.announce_if(new, || true);
-            // Release: publishes the new node.
-            if link.compare_exchange(old, new, Ordering::Release, Ordering::Relaxed).is_ok() {
-                // SAFETY: I3.
-                unsafe { guard.retire(old) };
-                guard.reclaim(RECLAIM_BUDGET);
-                // SAFETY: as in `load`; covered since before it was linked.
-                let new = unsafe { ours.into_ref(|node| node) };
-                return new.expect("not null");
+        let change = |old: Option<&T>| Some(change(old.expect(NEVER_EMPTY)));
+        self.structure().value.update_in(self.guard(), change).expect(NEVER_EMPTY)
+    }
+
+    /// Replaces the value if it is the very one that `current` refers to (not one that is only equal),
+    /// and returns the new one.
+    ///
+    /// # Errors
+    /// What is there now, and the new value back.
+    ///
+    /// # Panics
+    /// Aborts as [`Box::new`] does when there is no memory.
+    ///
+    /// ```
+    /// let cell = sexton::RcuCell::<_>::new(1);
+    /// let cell = cell.pin();
+    /// let one = cell.load();
+    /// assert_eq!(*cell.compare_exchange(&one, 2).unwrap(), 2);
+    /// assert_eq!(cell.compare_exchange(&one, 3).unwrap_err().new, 3);
+    /// ```
+    pub fn compare_exchange(
+        &self,
+        current: &Ref<'_, T, R::Scheme>,
+        new: T,
+    ) -> Result<Ref<'_, T, R::Scheme>, Changed<Ref<'_, T, R::Scheme>, T>> {
+        match self.structure().value.compare_exchange_in(self.guard(), Some(current), Some(new)) {
+            Ok(new) => Ok(new.expect(NEVER_EMPTY)),
+            Err(Changed { current, new }) => {
+                Err(Changed { current: current.expect(NEVER_EMPTY), new: new.expect(NEVER_EMPTY) })
             }
-            // SAFETY: never linked.
-            drop(unsafe { Owned::<T, R::Scheme>::from_ptr(new) });
-            backoff.spin();
         }
-    }
-
-    fn store_node(&self, node: Owned<T, R::Scheme>) {
-        let guard = self.guard();
-        // AcqRel: publishes the new node; the old one is retired with its content seen.
-        let old = self.structure().value.swap(node.into_ptr(), Ordering::AcqRel);
-        // SAFETY: I3: unlinked by us; nodes of this domain, with values that are `Send` and last.
-        unsafe { guard.retire(old) };
-        guard.reclaim(RECLAIM_BUDGET);
-    }
-}
-
-impl<T, R: Reclaimer> Drop for RcuCell<T, R> {
-    fn drop(&mut self) {
-        // SAFETY: the cell is going.
-        drop(unsafe { self.take_node() });
     }
 }
 

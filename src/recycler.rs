@@ -20,8 +20,15 @@ use crate::retired::{NODE_ALIGN, Vtable};
 pub(crate) const DEFAULT_LIMIT: usize =
     if cfg!(any(miri, loom, crossbeam_loom, shuttle, sexton_sanitize)) { 0 } else { 64 << 10 };
 
-/// Lists: for blocks of 8, 16, ... bytes.
-const CLASSES: usize = 32;
+/// Lists for blocks of 8, 16, ... bytes: nodes.
+const SMALL: usize = 32;
+
+/// Lists for blocks of `LARGE_FROM`, twice that, ... bytes, and of no size between: arrays of cells,
+/// which are made in such sizes for this.
+const LARGE: usize = 4;
+const LARGE_FROM: usize = 512;
+
+const CLASSES: usize = SMALL + LARGE;
 
 /// What is written into a block that waits.
 struct Free {
@@ -45,10 +52,22 @@ pub(crate) struct Class(u8);
 impl Class {
     /// The class of a node's layout; `None` if such blocks are not kept.
     pub(crate) const fn of(layout: Layout) -> Option<Self> {
-        // Sizes of nodes are multiples of their alignment, and not 0.
-        let class = layout.size() / NODE_ALIGN - 1;
-        #[expect(clippy::cast_possible_truncation, reason = "it is less than `CLASSES`")]
-        if layout.align() == NODE_ALIGN && class < CLASSES { Some(Self(class as u8)) } else { None }
+        let mut class = 0;
+        while class < CLASSES {
+            #[expect(clippy::cast_possible_truncation, reason = "it is less than `CLASSES`")]
+            let this = Self(class as u8);
+            if layout.align() == NODE_ALIGN && layout.size() == this.size() {
+                return Some(this);
+            }
+            class += 1;
+        }
+        None
+    }
+
+    /// The size of its blocks in bytes.
+    const fn size(self) -> usize {
+        let class = self.0 as usize;
+        if class < SMALL { (class + 1) * NODE_ALIGN } else { LARGE_FROM << (class - SMALL) }
     }
 }
 
@@ -97,8 +116,8 @@ impl Recycler {
 
     /// Gives all blocks back to the allocator.
     pub(crate) fn clear(&mut self) {
-        for (class, list) in self.lists.iter_mut().enumerate() {
-            let size = (class + 1) * NODE_ALIGN;
+        for (class, list) in (0..).zip(&mut self.lists) {
+            let size = Class(class).size();
             while let Some(free) = NonNull::new(*list) {
                 // SAFETY: I1.
                 unsafe {
@@ -152,12 +171,27 @@ mod tests {
     }
 
     #[test]
+    fn each_class_has_blocks_of_one_size() {
+        let classes = (0..CLASSES as u8).map(Class);
+        assert!(classes.clone().map(Class::size).is_sorted_by(|one, next| one < next));
+        for class in classes {
+            let layout = Layout::from_size_align(class.size(), NODE_ALIGN).unwrap();
+            assert_eq!(Class::of(layout).unwrap().0, class.0);
+        }
+        for size in [264, 504, 520, 1016, 1032, 3072, 8192] {
+            assert!(Class::of(Layout::from_size_align(size, NODE_ALIGN).unwrap()).is_none());
+        }
+        assert!(Class::of(Layout::from_size_align(64, 64).unwrap()).is_none());
+    }
+
+    #[test]
     fn what_is_kept_is_bounded_and_of_ordinary_layouts() {
         let mut recycler = Recycler::new(100);
         let vtables = [
             Vtable::of::<(), ()>(),
             Vtable::of::<(), [u64; 32]>(),
             Vtable::of::<(), [u64; 33]>(),
+            Vtable::of::<(), [u64; 64]>(),
             Vtable::of::<(), Wide>(),
         ];
         for vtable in vtables {

@@ -7,12 +7,15 @@
 //!   node.
 //! - *pop*: protect the first node, read its link, CAS the head from the node to that link. Whoever
 //!   wins takes the value out and retires the node.
+//! - *pop_all*: swap the head for null. The nodes are unlinked all at once; each is retired when its
+//!   value is taken out.
+//! - *push_all*: link nodes in private, and then the last of them to the first node, as *push* does.
 //!
 //! # Invariants
 //!
 //! - **I1.** A node's `next` does not change once the node is linked.
-//! - **I2.** A node's value is read out by the one thread whose CAS unlinked it, or when the stack
-//!   is borrowed exclusively. A retired node has no value, so what is put off is its memory only,
+//! - **I2.** A node's value is read out by the one thread that unlinked it, or when the stack is
+//!   borrowed exclusively. A retired node has no value, so what is put off is its memory only,
 //!   and `T` need not be `'static`.
 //! - **I3.** *No ABA.* While a thread covers a node it is not reclaimed, so no other node has its
 //!   address. If the head was that node, and is it again at the CAS, it was there all the time, or
@@ -27,7 +30,7 @@
 //!
 //! # Linearization
 //!
-//! `push` and a successful `pop` at their CAS; an empty `pop`, `is_empty` and `peek` at their
+//! `push`, `push_all` and a successful `pop` at their CAS, `pop_all` at its swap; an empty `pop`, `is_empty` and `peek` at their
 //! (last) load of the head.
 //!
 //! # Orderings
@@ -37,13 +40,20 @@
 //! is a read-modify-write, so it continues the release sequence of every push before it, and one
 //! Acquire load synchronises with them all. For the same reason a pop's CAS may be Relaxed: it
 //! publishes nothing of its own.
+//!
+//! # Why there is no reference to the top
+//!
+//! A shield keeps a node's memory, not its value: whoever pops moves that out, and may change it or
+//! drop it at once. So a `peek` with a closure or a [`Ref`](crate::Ref) would be a use after free for
+//! any `T` that is not `Copy`; for those that are, the copy is as good.
 
 use core::borrow::Borrow;
 use core::fmt;
-use core::mem::MaybeUninit;
+use core::iter::FusedIterator;
+use core::mem::{self, MaybeUninit};
 
 use crate::Epoch;
-use crate::atomic::{AllocError, Atomic, Owned};
+use crate::atomic::{AllocError, Atomic, Owned, Ptr};
 use crate::domain::Reclaimer;
 use crate::exclusive::{Drain, Exclusive, IntoIter, drop_all};
 use crate::guard::{Guard, Pinned, RECLAIM_BUDGET};
@@ -72,8 +82,14 @@ struct Node<T> {
 /// step back for a moment.
 ///
 /// # Memory
-/// One node an element: the value and one word, and what the scheme adds. A popped node is retired;
-/// the value is moved out, so `T` may borrow.
+/// One node an element: the value and one word, and what the scheme adds. A popped node is retired,
+/// and its block serves again where the scheme keeps blocks; the value is moved out, so `T` may
+/// borrow. An empty stack has no memory of its own.
+///
+/// # Iteration
+/// [`pop_all`](Self::pop_all) takes all that was in at one moment. [`drain`](Self::drain) and
+/// `into_iter` have the stack for themselves. There is no iterator over a stack that is shared: values
+/// are moved out under it.
 ///
 /// # When to use a lock instead
 /// A `Mutex<Vec<T>>` is faster when threads do little else: its owner runs in bursts. What this
@@ -195,6 +211,62 @@ impl<T, R: Reclaimer> Stack<T, R> {
         self.pin().pop()
     }
 
+    /// Takes all values at once, in one atomic step; the iterator gives the last one that was pushed
+    /// first. What is left when it is dropped is dropped with it.
+    ///
+    /// It holds no guard: take as long as you like.
+    ///
+    /// ```
+    /// let stack = sexton::Stack::<_>::from([1, 2]);
+    /// let all = stack.pop_all();
+    /// assert!(stack.is_empty());
+    /// stack.push(3);
+    /// assert_eq!(all.collect::<Vec<_>>(), [2, 1]);
+    /// ```
+    pub fn pop_all(&self) -> PopAll<'_, T, R> {
+        // Acquire: all nodes are seen, see the head of this file. Nobody else unlinks them, so they need
+        // no protection.
+        let first = self.head.swap(Ptr::null(), Ordering::Acquire);
+        PopAll { first, stack: self }
+    }
+
+    /// Puts all values on top at once, in one atomic step, the last one on the very top: no other
+    /// value comes between them.
+    ///
+    /// # Panics
+    /// If the iterator does: then nothing was pushed, and what it gave is dropped. Aborts as
+    /// [`Box::new`] does when there is no memory.
+    ///
+    /// ```
+    /// let stack = sexton::Stack::<_>::new();
+    /// stack.push_all([1, 2]);
+    /// assert_eq!(stack.pop(), Some(2));
+    /// ```
+    pub fn push_all(&self, values: impl IntoIterator<Item = T>) {
+        // Private, and dropped if the iterator panics.
+        let mut chain = Self::with_reclaimer(self.reclaimer.clone());
+        let mut bottom = Ptr::null();
+        for value in values {
+            // A guard for each: who knows what the iterator waits for.
+            let node = self.reclaimer.pin().owned(Self::node(value));
+            // Relaxed, here and below: published by the CAS.
+            node.next.store(chain.head.load(Ordering::Relaxed), Ordering::Relaxed);
+            let node = node.into_ptr();
+            chain.head.store(node, Ordering::Relaxed);
+            if bottom.is_null() {
+                bottom = node;
+            }
+        }
+        if bottom.is_null() {
+            return;
+        }
+        let guard = self.reclaimer.pin();
+        // The chain is taken out of its stack before others can see it.
+        let top = mem::take(&mut chain.head).load(Ordering::Relaxed);
+        // SAFETY: private nodes, and linked to one another.
+        unsafe { self.link(&guard, top, bottom) };
+    }
+
     /// A copy of the value on top.
     ///
     /// For `Copy` values only: another thread may pop the value and drop it at any time, so a
@@ -233,23 +305,32 @@ impl<T, R: Reclaimer> Stack<T, R> {
         Drain::new(self)
     }
 
-    fn push_node(&self, guard: &Guard<'_, R::Scheme>, mut node: Owned<Node<T>, R::Scheme>) {
+    fn push_node(&self, guard: &Guard<'_, R::Scheme>, node: Owned<Node<T>, R::Scheme>) {
+        let node = node.into_ptr();
+        // SAFETY: a chain of one.
+        unsafe { self.link(guard, node, node) };
+    }
+
+    /// Puts a chain of nodes on top.
+    ///
+    /// # Safety
+    /// They are nodes of this domain that only the caller has, and `bottom` is reached from `top`.
+    unsafe fn link(&self, guard: &Guard<'_, R::Scheme>, top: Ptr<Node<T>>, bottom: Ptr<Node<T>>) {
         let backoff = Backoff::new();
         let mut first = guard.shield();
+        // SAFETY: the caller's; it is not looked at any more once it is linked.
+        let last = unsafe { bottom.as_ref() }.expect("not null");
         loop {
             // I4.
             let head = first.protect(&self.head);
             // Relaxed: published by the CAS.
-            node.next.store(head, Ordering::Relaxed);
-            let new = node.into_ptr();
-            // Release: publishes the node.
+            last.next.store(head, Ordering::Relaxed);
+            // Release: publishes the nodes.
             let pushed =
-                self.head.compare_exchange(head, new, Ordering::Release, Ordering::Relaxed);
+                self.head.compare_exchange(head, top, Ordering::Release, Ordering::Relaxed);
             if pushed.is_ok() {
                 return;
             }
-            // SAFETY: it was not linked.
-            node = unsafe { Owned::from_ptr(new) };
             backoff.spin();
         }
     }
@@ -328,6 +409,24 @@ where
         Some(value)
     }
 
+    /// See [`Stack::pop_all`].
+    ///
+    /// ```
+    /// assert_eq!(sexton::Stack::<u8>::new().pin().pop_all().next(), None);
+    /// ```
+    pub fn pop_all(&self) -> PopAll<'a, T, R> {
+        self.structure().pop_all()
+    }
+
+    /// See [`Stack::push_all`].
+    ///
+    /// ```
+    /// sexton::Stack::<_>::new().pin().push_all([1, 2]);
+    /// ```
+    pub fn push_all(&self, values: impl IntoIterator<Item = T>) {
+        self.structure().push_all(values);
+    }
+
     /// See [`Stack::peek`].
     ///
     /// ```
@@ -351,6 +450,70 @@ where
     /// ```
     pub fn is_empty(&self) -> bool {
         self.structure().is_empty()
+    }
+}
+
+/// Values that were taken off a stack together, the last one that was pushed first.
+///
+/// Made by [`Stack::pop_all`].
+///
+/// ```
+/// let stack = sexton::Stack::<_>::from([1, 2, 3]);
+/// let all: sexton::PopAll<'_, _, _> = stack.pop_all();
+/// assert_eq!(all.map(|value| value * 10).collect::<Vec<_>>(), [30, 20, 10]);
+/// ```
+#[must_use = "what is not taken out is dropped"]
+pub struct PopAll<'a, T, R: Reclaimer = Epoch> {
+    /// The first node that has its value. It and those below it are unlinked, and the iterator's to
+    /// take out and to retire; others may still cover them, and read their links.
+    first: Ptr<Node<T>>,
+    stack: &'a Stack<T, R>,
+}
+
+// SAFETY: it owns its values; the stack is shared.
+unsafe impl<T: Send, R: Reclaimer> Send for PopAll<'_, T, R> {}
+// SAFETY: shared, it hands out nothing.
+unsafe impl<T: Send, R: Reclaimer> Sync for PopAll<'_, T, R> {}
+
+impl<T, R: Reclaimer> Exclusive for PopAll<'_, T, R> {
+    type Item = T;
+
+    fn take_one(&mut self) -> Option<T> {
+        let node = self.first;
+        // SAFETY: ours: only we retire it.
+        let reached = unsafe { node.as_ref() }?;
+        // Relaxed: I1; all nodes were seen when they were detached.
+        self.first = reached.next.load(Ordering::Relaxed);
+        // SAFETY: I2.
+        let value = unsafe { reached.value.assume_init_read() };
+        let guard = self.stack.reclaimer.pin();
+        // SAFETY: unlinked by the swap, and not linked again; `head` does not lead to it, and never will:
+        // I3. Its drop does nothing (I2).
+        unsafe { guard.retire(node) };
+        guard.reclaim(RECLAIM_BUDGET);
+        Some(value)
+    }
+}
+
+impl<T, R: Reclaimer> Iterator for PopAll<'_, T, R> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.take_one()
+    }
+}
+
+impl<T, R: Reclaimer> FusedIterator for PopAll<'_, T, R> {}
+
+impl<T, R: Reclaimer> Drop for PopAll<'_, T, R> {
+    fn drop(&mut self) {
+        drop_all(self);
+    }
+}
+
+impl<T, R: Reclaimer> fmt::Debug for PopAll<'_, T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PopAll")
     }
 }
 

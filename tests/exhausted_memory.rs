@@ -12,7 +12,7 @@ use std::ptr;
 
 use common::{Epoch, Hazard, Ledger, Reclaimer, Subject, Tracked, for_each_scheme, sized};
 use sexton::hash_map::TryInsertError;
-use sexton::{AllocError, Domain, HashMap, Queue, RcuCell, Scheme, SkipMap, Stack};
+use sexton::{AllocError, Domain, HashMap, PushError, Queue, RcuCell, Scheme, SkipMap, Stack};
 
 struct OnDemand;
 
@@ -183,21 +183,33 @@ for_each_scheme! {
         subject.settle(domain, &ledger);
     }
 
+    /// The first value needs a segment, and so does the one after the last cell.
     fn a_queue_gives_the_value_back(subject) {
         if keeps_blocks(subject) {
             return;
         }
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let queue = Queue::with_reclaimer(domain.clone());
-        queue.push(Tracked::new(&ledger, 1));
         warm_up(&domain);
-        let two = Tracked::new(&ledger, 2);
         let pinned = queue.pin();
-        let AllocError(two) = without_memory(|| pinned.try_push(two)).unwrap_err();
-        assert_eq!(two.value(), 2);
+        let (mut refused, mut pushed) = (0, 0);
+        while refused < 3 {
+            let value = Tracked::new(&ledger, pushed);
+            let value = match without_memory(|| pinned.try_push(value)) {
+                Ok(()) => {
+                    pushed += 1;
+                    continue;
+                }
+                Err(PushError::NoMemory(value)) => value,
+                Err(error) => panic!("{error}"),
+            };
+            assert_eq!((value.value(), pinned.len() as u64), (pushed, pushed));
+            refused += 1;
+            pinned.try_push(value).expect("there is memory again");
+            pushed += 1;
+        }
         drop(pinned);
-        queue.try_push(two).expect("there is memory again");
-        assert!(queue.into_iter().map(|value| value.value()).eq([1, 2]));
+        assert!(queue.into_iter().map(|value| value.value()).eq(0..pushed));
         ledger.assert_all_dead();
         subject.settle(domain, &ledger);
     }
@@ -393,7 +405,8 @@ fn queue_session<S: Scheme>(domain: &Domain<S>, ledger: &Ledger, memory: &OneFai
     };
     for number in 0..VALUES {
         let value = Tracked::new(ledger, number);
-        if let Err(AllocError(back)) = memory.during(|| queue.try_push(value)) {
+        if let Err(error) = memory.during(|| queue.try_push(value)) {
+            let back = error.into_inner();
             assert_eq!(back.value(), number);
             refused += 1;
         }

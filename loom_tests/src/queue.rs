@@ -1,4 +1,5 @@
-//! The queue: invariants I1 to I4 of `src/queue.rs`.
+//! The queue: invariants I1 to I6 of `src/queue/list.rs`, C1 to C4 of `src/queue/segment.rs`. A segment
+//! has two cells here.
 
 use sexton::{Domain, Queue, Reclaimer, Scheme};
 
@@ -26,39 +27,65 @@ fn pop<S: Scheme>(queue: &Owned<S>) -> Vec<u64> {
     queue.pop().iter().map(Witness::read).collect()
 }
 
+/// Pops until there is nothing.
+fn drain<S: Scheme>(queue: &Owned<S>) -> Vec<u64> {
+    core::iter::from_fn(|| queue.pop()).map(|value| value.read()).collect()
+}
+
 fn left<S: Scheme>(mut queue: Owned<S>) -> Vec<u64> {
     queue.drain().map(|value| value.read()).collect()
 }
 
-/// Guards I1 and the linking CAS, its Release and the Acquire of those who follow `next`: what one
-/// thread pushes comes out in its order, and nothing is lost.
+/// Guards C2 and C3, the Release of who fills a cell and the Acquire of who finds it full: what one
+/// thread pushes comes out in its order, and nothing is lost, be a cell poisoned or not.
 fn values_come_out_in_their_order<S: Scheme>() {
     let (queue, [_, mut popped]) = together(
         queue_of::<S>(&[]),
         warm_up,
         [
-            |queue| [push(queue, 1), push(queue, 2)].concat(),
+            |queue| [push(queue, 1), push(queue, 2), push(queue, 3)].concat(),
             |queue| [pop(queue), pop(queue)].concat(),
         ],
     );
     popped.extend(left(queue));
-    assert_eq!(popped, [1, 2]);
+    assert_eq!(popped, [1, 2, 3]);
 }
 
-/// Guards I2, and the Release of the head's CAS: who finds a new dummy there finds it initialised,
-/// though another thread was the one who followed the link to it.
+/// Guards C1 and C4: two who pop compete for a cell, and for what is pushed meanwhile.
 fn each_value_is_popped_once<S: Scheme>() {
     let (queue, popped) = together(
-        queue_of::<S>(&[]),
+        queue_of::<S>(&[0]),
         warm_up,
-        [|queue| [push(queue, 1), push(queue, 2)].concat(), |queue| pop(queue), |queue| pop(queue)],
+        [|queue| push(queue, 1), |queue| pop(queue), |queue| pop(queue)],
     );
     let all = sorted(popped.into_iter().flatten().chain(left(queue)));
-    assert_eq!(all, [1, 2]);
+    assert_eq!(all, [0, 1]);
 }
 
-/// Guards I1: of two who push, none overwrites the other, also when one has to help the other.
+/// Guards the Release of the head's CAS, and the Acquire of who follows the link: who finds a segment
+/// there finds it initialised, though another thread was the one who followed the link to it.
+fn each_value_of_the_next_segment_is_popped_once<S: Scheme>() {
+    let queue = queue_of::<S>(&[0, 1]);
+    assert_eq!(drain(&queue), [0, 1]);
+    let (queue, popped) =
+        together(queue, warm_up, [|queue| push(queue, 2), |queue| pop(queue), |queue| pop(queue)]);
+    let all = sorted(popped.into_iter().flatten().chain(left(queue)));
+    assert_eq!(all, [2]);
+}
+
+/// Guards I1, C1: two who push compete for a cell, and for the next segment.
 fn no_push_is_lost<S: Scheme>() {
+    let (queue, popped) = together(
+        queue_of::<S>(&[0]),
+        warm_up,
+        [|queue| push(queue, 1), |queue| push(queue, 2), |queue| pop(queue)],
+    );
+    let all = sorted(popped.into_iter().flatten().chain(left(queue)));
+    assert_eq!(all, [0, 1, 2]);
+}
+
+/// Guards I1 where there is no segment yet.
+fn one_makes_the_first_segment<S: Scheme>() {
     let (queue, popped) = together(
         queue_of::<S>(&[]),
         warm_up,
@@ -68,94 +95,223 @@ fn no_push_is_lost<S: Scheme>() {
     assert_eq!(all, [1, 2]);
 }
 
-/// Guards I3: a pusher has linked its node and sleeps before it moves the tail; another thread pops
-/// that node, which retires the one that the tail led to, frees it, and pushes.
-fn the_tail_never_leads_to_a_freed_node<S: Scheme>() {
+/// Guards I3 and I4: a pusher has linked a segment, or is about to, and sleeps before it moves the
+/// tail; another thread passes the one before, retires and frees it, and pushes.
+fn the_tail_never_leads_to_a_freed_segment<S: Scheme>() {
+    let (queue, popped) = together(
+        queue_of::<S>(&[0, 1]),
+        warm_up,
+        [
+            |queue| push(queue, 2),
+            |queue| {
+                let popped = [pop(queue), pop(queue), pop(queue)].concat();
+                queue.reclaimer().collect();
+                push(queue, 3);
+                popped
+            },
+        ],
+    );
+    let all = sorted(popped.into_iter().flatten().chain(left(queue)));
+    assert_eq!(all, [0, 1, 2, 3]);
+}
+
+/// Guards the same for the first segment, on which the tail is moved by whoever comes by.
+fn the_tail_finds_the_first_segment<S: Scheme>() {
     let (queue, popped) = together(
         queue_of::<S>(&[]),
         warm_up,
         [
             |queue| push(queue, 1),
             |queue| {
-                let popped = pop(queue);
+                let popped = [push(queue, 2), push(queue, 3), drain(queue)].concat();
                 queue.reclaimer().collect();
-                push(queue, 2);
                 popped
             },
         ],
     );
     let all = sorted(popped.into_iter().flatten().chain(left(queue)));
-    assert_eq!(all, [1, 2]);
+    assert_eq!(all, [1, 2, 3]);
 }
 
-/// Guards I3 and I4 where two pop: the second one makes the first one's new dummy an old one, and
-/// frees it. (What the first then reads out of the dummy is no atomic: a missing announcement of
-/// `next` is for Miri and AddressSanitizer to find.)
-fn a_node_is_not_freed_under_a_pop<S: Scheme>() {
+/// Guards the shields: one has found a segment, or even claimed a cell in it, when another passes it
+/// and frees it.
+fn a_segment_is_not_freed_under_a_pop<S: Scheme>() {
     let (queue, popped) = together(
-        queue_of::<S>(&[0, 1]),
+        queue_of::<S>(&[0, 1, 2]),
         warm_up,
         [
             |queue| pop(queue),
             |queue| {
-                let popped = pop(queue);
+                let popped = drain(queue);
                 queue.reclaimer().collect();
                 popped
             },
         ],
     );
     let all = sorted(popped.into_iter().flatten().chain(left(queue)));
-    assert_eq!(all, [0, 1]);
+    assert_eq!(all, [0, 1, 2]);
 }
 
-/// Guards the same with freed nodes used again: an old dummy's address comes back as a new node's.
+/// Guards I5 with freed segments used again: an old one's address comes back as a new one's.
 fn a_reused_address_deceives_nobody<S: Scheme>() {
     let (queue, [popped, mut others]) = together(
-        queue_of::<S>(&[0]),
+        queue_of::<S>(&[0, 1, 2]),
         warm_up,
         [
             |queue| pop(queue),
             |queue| {
-                let popped = pop(queue);
+                let popped = [pop(queue), pop(queue), pop(queue)].concat();
                 queue.reclaimer().collect();
-                push(queue, 1);
-                [popped, pop(queue)].concat()
+                push(queue, 3);
+                push(queue, 4);
+                popped
             },
         ],
     );
     others.extend(left(queue));
-    assert!(others.is_sorted(), "0 was pushed before 1");
-    assert_eq!(sorted(popped.into_iter().chain(others)), [0, 1]);
+    assert!(others.is_sorted(), "they were pushed in this order: {others:?}");
+    assert_eq!(sorted(popped.into_iter().chain(others)), [0, 1, 2, 3, 4]);
 }
 
-/// Guards `peek`: the announcement of `next` and the second look at the head (I4), and its Acquire
-/// with the Release of `push`.
+/// Guards the Release of claims and the Acquire of who looks at them: in a queue that is never empty
+/// nobody finds nothing, though its values come and go.
+fn a_queue_is_not_empty_while_there_is_something_in_it<S: Scheme>() {
+    together(queue_of::<S>(&[0]), warm_up, [push_and_pop, assert_pops]);
+}
+
+/// Guards the same where the other value comes in a segment of its own.
+fn a_queue_is_not_empty_while_there_is_a_segment_behind<S: Scheme>() {
+    let queue = queue_of::<S>(&[0, 1]);
+    assert_eq!(pop(&queue), [0]);
+    together(queue, warm_up, [push_and_pop, assert_pops]);
+}
+
+fn push_and_pop<S: Scheme>(queue: &Owned<S>) {
+    push(queue, 2);
+    assert_eq!(pop(queue).len(), 1, "there was one for each");
+}
+
+fn assert_pops<S: Scheme>(queue: &Owned<S>) {
+    assert_eq!(pop(queue).len(), 1, "there was one for each");
+}
+
+/// Guards the same for `is_empty` and `len`, which look only.
+fn a_queue_does_not_look_empty_while_there_is_something_in_it<S: Scheme>() {
+    together(
+        queue_of::<S>(&[0]),
+        warm_up,
+        [push_and_pop, |queue| {
+            let pinned = queue.pin();
+            assert!(!pinned.is_empty());
+            assert!(pinned.len() <= 2);
+        }],
+    );
+}
+
+/// Guards `peek`: its shield, its Acquire, and that what it finds is the first.
 fn a_peek_sees_a_value_that_was_first<S: Scheme>() {
     let queue = Queue::<Token, Domain<S>>::with_reclaimer(Domain::new());
     queue.push(Token::new(0));
-    let (_, [peeked, popped, _]) = together(
+    queue.push(Token::new(1));
+    let (_, [peeked, popped]) = together(
         queue,
         warm_up,
         [
-            |queue| queue.peek().map(Token::read),
             |queue| {
+                let peeked = [queue.peek().map(Token::read), queue.peek().map(Token::read)];
+                assert!(peeked[0] <= peeked[1], "the first one does not come back");
+                peeked[1]
+            },
+            |queue| {
+                queue.pin().push(Token::new(2));
+                assert_eq!(queue.pop().map(Token::read), Some(0));
                 let popped = queue.pop().map(Token::read);
                 queue.reclaimer().collect();
                 popped
             },
+        ],
+    );
+    assert!([Some(0), Some(1), Some(2)].contains(&peeked), "it was never empty");
+    assert_eq!(popped, Some(1));
+}
+
+/// Guards that a peek decides what is in front: what it has seen first comes out first, though a push
+/// that had claimed an earlier cell is still under way.
+fn what_was_seen_first_comes_out_first<S: Scheme>() {
+    let queue = Queue::<Token, Domain<S>>::with_reclaimer(Domain::new());
+    queue.push(Token::new(0));
+    assert_eq!(queue.pop().map(Token::read), Some(0));
+    let (_, [_, _, seen]) = together(
+        queue,
+        warm_up,
+        [
             |queue| {
                 queue.pin().push(Token::new(1));
                 None
             },
+            |queue| {
+                queue.pin().push(Token::new(2));
+                None
+            },
+            |queue| {
+                let seen = queue.peek().map(Token::read)?;
+                Some((seen, queue.pop().map(Token::read)))
+            },
         ],
     );
-    assert!([None, Some(0), Some(1)].contains(&peeked));
-    assert_eq!(popped, Some(0));
+    if let Some((peeked, popped)) = seen {
+        assert_eq!(popped, Some(peeked));
+    }
+}
+
+/// Guards I6: what a push says that was under way when the queue was closed is the truth, and nothing
+/// comes after the last pop of who closed.
+fn closed_is_closed_for_good<S: Scheme>() {
+    fn close<S: Scheme>(queue: &Owned<S>) -> (bool, Vec<u64>) {
+        (queue.close(), drain(queue))
+    }
+    let (queue, [(pushed, _), (closed, popped)]) = together(
+        queue_of::<S>(&[0]),
+        warm_up,
+        [
+            |queue| {
+                let pinned = queue.pin();
+                let one = pinned.try_push(Witness::new(1)).is_ok();
+                let two = pinned.try_push(Witness::new(2)).is_ok();
+                assert!(one || !two, "it was closed before");
+                (two, if one { vec![1] } else { vec![] })
+            },
+            close,
+        ],
+    );
+    assert!(closed);
+    assert!(!pushed || popped.contains(&2), "{popped:?}");
+    assert!(popped.is_sorted() && popped[0] == 0);
+    assert_eq!(left(queue), [], "it came after the end");
+}
+
+/// Guards the same for one who only sees that it is closed, when the other has not finished.
+fn who_sees_it_closed_sees_the_last_value<S: Scheme>() {
+    let (queue, [(pushed, _), _, (closed, popped)]) = together(
+        queue_of::<S>(&[]),
+        warm_up,
+        [
+            |queue| (queue.pin().try_push(Witness::new(1)).is_ok(), Vec::new()),
+            |queue| (queue.close(), Vec::new()),
+            |queue| {
+                let closed = queue.is_closed();
+                (closed, drain(queue))
+            },
+        ],
+    );
+    let left = left(queue);
+    assert_eq!(popped.len() + left.len(), usize::from(pushed));
+    assert!(!closed || left.is_empty(), "it came after the end");
 }
 
 crate::on_schemes! {
     values_come_out_in_their_order {
-        pointers: Limits::ALL,
+        pointers: Limits::preemptions_or_all(3),
         regions: Limits::ALL,
         epoch: Limits::preemptions(1, 2),
         hazard: Limits::preemptions(1, 2),
@@ -163,44 +319,87 @@ crate::on_schemes! {
         crossbeam: Limits::preemptions(1, 2),
     }
     each_value_is_popped_once {
-        pointers: Limits::preemptions_or_all(3),
+        pointers: Limits::preemptions_or_all(2),
         regions: Limits::preemptions_or_all(3),
         kept: Limits::preemptions(1, 2),
         crossbeam: Limits::preemptions(1, 2),
+    }
+    each_value_of_the_next_segment_is_popped_once {
+        pointers: Limits::preemptions_or_all(2),
+        regions: Limits::preemptions_or_all(3),
     }
     no_push_is_lost {
-        pointers: Limits::preemptions_or_all(3),
+        pointers: Limits::preemptions_or_all(2),
         regions: Limits::preemptions_or_all(3),
         kept: Limits::preemptions(1, 2),
         crossbeam: Limits::preemptions(1, 2),
     }
-    the_tail_never_leads_to_a_freed_node {
-        pointers: Limits::ALL,
-        regions: Limits::ALL,
+    one_makes_the_first_segment {
+        pointers: Limits::preemptions_or_all(2),
+        regions: Limits::preemptions_or_all(2),
+    }
+    the_tail_never_leads_to_a_freed_segment {
+        pointers: Limits::preemptions_or_all(3),
+        regions: Limits::preemptions_or_all(3),
         epoch: Limits::preemptions(1, 2),
         hazard: Limits::preemptions(1, 2),
         kept: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(1, 2),
     }
-    a_node_is_not_freed_under_a_pop {
-        pointers: Limits::ALL,
-        regions: Limits::ALL,
+    the_tail_finds_the_first_segment {
+        pointers: Limits::preemptions_or_all(3),
+        regions: Limits::preemptions_or_all(3),
+        kept: Limits::preemptions(2, 3),
+    }
+    a_segment_is_not_freed_under_a_pop {
+        pointers: Limits::preemptions_or_all(3),
+        regions: Limits::preemptions_or_all(3),
         epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
         kept: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(1, 2),
     }
     a_reused_address_deceives_nobody {
-        pointers: Limits::ALL.reusing(),
-        regions: Limits::ALL.reusing(),
+        pointers: Limits::preemptions_or_all(3).reusing(),
+        regions: Limits::preemptions_or_all(3).reusing(),
         epoch: Limits::preemptions(1, 2).reusing(),
         hazard: Limits::preemptions(1, 2).reusing(),
         kept: Limits::preemptions(2, 3).reusing(),
         crossbeam: Limits::preemptions(1, 2).reusing(),
+    }
+    a_queue_is_not_empty_while_there_is_something_in_it {
+        pointers: Limits::preemptions_or_all(3),
+        regions: Limits::ALL,
+        kept: Limits::preemptions(2, 3),
+        crossbeam: Limits::preemptions(1, 2),
+    }
+    a_queue_is_not_empty_while_there_is_a_segment_behind {
+        pointers: Limits::preemptions_or_all(3),
+        regions: Limits::ALL,
+        kept: Limits::preemptions(2, 3),
+    }
+    a_queue_does_not_look_empty_while_there_is_something_in_it {
+        pointers: Limits::preemptions_or_all(3),
+        regions: Limits::ALL,
+        kept: Limits::preemptions(2, 3),
     }
     a_peek_sees_a_value_that_was_first {
         pointers: Limits::preemptions_or_all(3),
         regions: Limits::preemptions_or_all(3),
         kept: Limits::preemptions(1, 2),
         crossbeam: Limits::preemptions(1, 2),
+    }
+    what_was_seen_first_comes_out_first {
+        regions: Limits::preemptions_or_all(2),
+    }
+    closed_is_closed_for_good {
+        pointers: Limits::preemptions_or_all(3),
+        regions: Limits::preemptions_or_all(3),
+        kept: Limits::preemptions(2, 3),
+        crossbeam: Limits::preemptions(1, 2),
+    }
+    who_sees_it_closed_sees_the_last_value {
+        pointers: Limits::preemptions_or_all(2),
+        regions: Limits::preemptions_or_all(2),
     }
 }

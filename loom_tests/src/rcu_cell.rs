@@ -1,6 +1,6 @@
-//! The cell: invariants I1 to I3 of `src/rcu_cell.rs`.
+//! The cell: invariants I1 to I4 of `src/rcu_option.rs`.
 
-use sexton::{Domain, RcuCell, Reclaimer, Scheme};
+use sexton::{Domain, RcuCell, RcuOption, Reclaimer, Scheme};
 
 use crate::model::{self, together};
 use crate::witness::Witness;
@@ -98,7 +98,67 @@ fn an_updated_value_lives_as_long_as_its_reference<S: Scheme>() {
     );
 }
 
+/// Guards the CAS of `compare_exchange`, and I4: of two who expect the same value one succeeds, though
+/// a third one frees what it can and makes others.
+fn an_exchange_succeeds_once<S: Scheme>() {
+    fn add<S: Scheme>(cell: &Owned<S>) -> usize {
+        let pinned = cell.pin();
+        let old = pinned.load();
+        cell.reclaimer().collect();
+        usize::from(pinned.compare_exchange(&old, Witness::new(old.read() + 1)).is_ok())
+    }
+    let (cell, done) = together(
+        cell_of::<S>(0),
+        warm_up,
+        [add, |cell| {
+            let once = add(cell);
+            once + add(cell)
+        }],
+    );
+    assert_eq!(cell.into_inner().read(), done.iter().sum::<usize>() as u64);
+}
+
+/// Guards `RcuOption` where it is null: of two who take, one gets the value, and of two who put one
+/// where there is none, one succeeds.
+fn a_value_is_taken_once<S: Scheme>() {
+    let cell = RcuOption::with_reclaimer(Some(Witness::new(0)), Domain::<S>::new());
+    let (cell, taken) = together(
+        cell,
+        |cell| model::warm_up(cell.reclaimer(), 2),
+        [
+            |cell| {
+                let pinned = cell.pin();
+                let taken = pinned.take().map(|value| value.read());
+                (taken, pinned.compare_exchange(None, Some(Witness::new(1))).is_ok())
+            },
+            |cell| {
+                let taken = cell.pin().take().map(|value| value.read());
+                cell.reclaimer().collect();
+                (taken, false)
+            },
+        ],
+    );
+    let left = cell.into_inner().map(|value| value.read());
+    let found: Vec<_> = [taken[0].0, taken[1].0, left].into_iter().flatten().collect();
+    let expected: &[u64] = if taken[0].1 { &[0, 1] } else { &[0] };
+    assert_eq!(model::sorted(found.into_iter()), expected);
+}
+
 crate::on_schemes! {
+    an_exchange_succeeds_once {
+        pointers: Limits::ALL.reusing(),
+        regions: Limits::ALL.reusing(),
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
+        kept: Limits::preemptions(2, 3),
+        crossbeam: Limits::preemptions(1, 2),
+    }
+    a_value_is_taken_once {
+        pointers: Limits::ALL,
+        regions: Limits::ALL,
+        kept: Limits::preemptions(2, 3),
+        crossbeam: Limits::preemptions(1, 2),
+    }
     a_reader_sees_a_living_value {
         pointers: Limits::ALL,
         regions: Limits::ALL,

@@ -92,6 +92,69 @@ fn a_reused_address_deceives_no_pop<S: Scheme>() {
     assert_eq!(all(ended), [0, 1, 2]);
 }
 
+fn pop_all<S: Scheme>(stack: &Owned<S>) -> Vec<u64> {
+    stack.pop_all().map(|value| value.read()).collect()
+}
+
+/// Guards the swap of `pop_all`, and its Acquire: what it takes off is whole, and nobody else's.
+fn all_come_out_at_once<S: Scheme>() {
+    let ended = together(
+        stack_of::<S>(&[]),
+        warm_up,
+        [
+            |stack| {
+                stack.push_all([1, 2].map(Witness::new));
+                Vec::new()
+            },
+            |stack| {
+                let popped = pop_all(stack);
+                assert!(popped.is_empty() || popped == [2, 1], "{popped:?}");
+                popped
+            },
+        ],
+    );
+    assert_eq!(all(ended), [1, 2]);
+}
+
+/// Guards the Release of `push_all`, and that it links below all that it pushes.
+fn what_is_pushed_together_stays_together<S: Scheme>() {
+    let ended = together(
+        stack_of::<S>(&[]),
+        warm_up,
+        [
+            |stack| {
+                stack.push_all([1, 2].map(Witness::new));
+                Vec::new()
+            },
+            |stack| push(stack, 3),
+            |stack| {
+                let popped = pop_all(stack);
+                assert!(!popped.ends_with(&[1]) || popped.ends_with(&[2, 1]), "{popped:?}");
+                popped
+            },
+        ],
+    );
+    assert_eq!(all(ended), [1, 2, 3]);
+}
+
+/// Guards the retiring of what `pop_all` took off: one who pops has found the top before.
+fn a_chain_is_not_freed_under_a_pop<S: Scheme>() {
+    let ended = together(
+        stack_of::<S>(&[0, 1]),
+        warm_up,
+        [
+            |stack| pop(stack),
+            |stack| {
+                let popped = pop_all(stack);
+                stack.reclaimer().collect();
+                push(stack, 2);
+                popped
+            },
+        ],
+    );
+    assert_eq!(all(ended), [0, 1, 2]);
+}
+
 /// Guards `peek`: its shield, and its Acquire with the Release of `push`.
 fn a_peek_sees_a_value_that_was_on_top<S: Scheme>() {
     let stack = Stack::<Token, Domain<S>>::with_reclaimer(Domain::new());
@@ -144,6 +207,24 @@ crate::on_schemes! {
         hazard: Limits::preemptions(1, 2).reusing(),
         kept: Limits::preemptions(2, 3).reusing(),
         crossbeam: Limits::preemptions(1, 2).reusing(),
+    }
+    all_come_out_at_once {
+        pointers: Limits::ALL,
+        regions: Limits::ALL,
+        kept: Limits::preemptions(2, 3),
+        crossbeam: Limits::preemptions(1, 2),
+    }
+    what_is_pushed_together_stays_together {
+        pointers: Limits::preemptions_or_all(2),
+        regions: Limits::preemptions_or_all(2),
+    }
+    a_chain_is_not_freed_under_a_pop {
+        pointers: Limits::ALL.reusing(),
+        regions: Limits::ALL.reusing(),
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
+        kept: Limits::preemptions(2, 3),
+        crossbeam: Limits::preemptions(1, 2),
     }
     a_peek_sees_a_value_that_was_on_top {
         pointers: Limits::preemptions_or_all(3),

@@ -1,7 +1,9 @@
 //! loom's.
 
 pub use loom::sync::Arc;
-pub use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+pub use loom::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence,
+};
 pub use loom::thread_local;
 
 pub use super::no_backoff::Backoff;

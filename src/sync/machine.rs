@@ -1,7 +1,7 @@
 //! The machine's own.
 
 pub use core::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
 };
 pub use crossbeam_utils::Backoff;
 pub use std::sync::Arc;

@@ -3,7 +3,7 @@
 
 pub use shuttle::sync::Arc;
 pub use shuttle::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
 };
 pub use shuttle::thread_local;
 

@@ -1,0 +1,368 @@
+//! A segment of a queue: an array of cells, each of which is used once.
+//!
+//! Pushers and poppers take numbers, each side from a counter of its own, and so meet in cells: the pusher with number `i` and the popper with number `i` have cell `i` between
+//! them, and it is decided once, by a CAS from `EMPTY`:
+//!
+//! ```text
+//!            the pusher has put its value in
+//!         ┌───────────────────────────────────> FULL      the popper takes the value
+//! EMPTY ──┤
+//!         └───────────────────────────────────> POISONED  each goes on to another cell
+//!            the popper came first (or `seal`, or a peek)
+//! ```
+//!
+//! # Invariants
+//!
+//! - **C1.** `dequeue` and `enqueue` never fall below what they have reached, as far as it is less
+//!   than the number of cells; so each cell is *claimed* by one pusher at most, and by one popper at
+//!   most. (A claim beyond the last cell is worth nothing, and given back.)
+//! - **C2.** A cell's state changes once, from `EMPTY`, by a CAS.
+//! - **C3.** The place of a cell's value is written by the pusher that has claimed it, before its
+//!   CAS, and moved out by the popper that has claimed it, after it has found the cell `FULL`. Its
+//!   bytes stay as they are: who finds a cell `FULL` may copy them at any later time.
+//! - **C4.** A cell that is claimed by a pusher and not `FULL` has no value: that is still the
+//!   pusher's.
+//! - **C5.** Nobody waits: a popper that finds its cell `EMPTY` looks a few times more, which spares
+//!   both a second attempt if the pusher is just about it, and then poisons it.
+//!
+//! # Orderings
+//!
+//! `FULL` is set with Release and found with Acquire: the value passes. `EMPTY` to `POISONED` passes
+//! nothing. The counters: see the head of [the queue](super).
+
+use core::hint;
+use core::mem::{ManuallyDrop, MaybeUninit};
+use core::ptr::{self, NonNull};
+
+use crate::atomic::Atomic;
+use crate::sync::{AtomicU8, AtomicUsize, Backoff, MODEL, Ordering, UnsafeCell};
+
+const EMPTY: u8 = 0;
+const FULL: u8 = 1;
+const POISONED: u8 = 2;
+
+/// The size of a segment in bytes, where its values are not too large for that. Measured: with 1 KiB
+/// a push and pop cost a tenth more, with 4 KiB nothing less.
+const BYTES: usize = 2 << 10;
+
+/// So many cells there are at least, however large the values.
+const FEWEST_CELLS: usize = if MODEL { 2 } else { 8 };
+
+/// What is written by one side is so many bytes away from what is written by the other: two cache
+/// lines, as they are fetched in pairs. The segment itself is not aligned so: allocators take longer
+/// for that, and a line that is shared with a neighbour's end does little harm.
+const APART: usize = if MODEL { 0 } else { 128 };
+
+/// How often a popper looks at an empty cell before it poisons it, C5.
+const PATIENCE: u32 = if MODEL { 0 } else { 64 };
+
+/// How often a number is asked for by CAS, before it is by fetch-and-add.
+const TRIES: u32 = if MODEL { 0 } else { 8 };
+
+/// How a popper claims a cell. Release: see [`Segment::first`].
+const POP: Ordering = Ordering::Release;
+
+/// How a pusher does. Relaxed: a number only; the cell was there before the segment could be found.
+const PUSH: Ordering = Ordering::Relaxed;
+
+struct Cell<T> {
+    state: AtomicU8,
+    /// C3.
+    value: UnsafeCell<MaybeUninit<T>>,
+}
+
+impl<T> Cell<T> {
+    /// Puts a value in; false if the cell is poisoned, and the value still the caller's.
+    ///
+    /// # Safety
+    /// The caller has claimed the cell for pushing, and does this once. If true is returned, the
+    /// value was moved out of `value`.
+    unsafe fn fill(&self, value: &ManuallyDrop<T>) -> bool {
+        // SAFETY: C3: nobody reads it before it is full, nobody else writes it.
+        self.value.with_mut(|place| unsafe { write_copy(value, place) });
+        // Release: publishes the value.
+        self.state.compare_exchange(EMPTY, FULL, Ordering::Release, Ordering::Relaxed).is_ok()
+    }
+
+    fn is_full(&self) -> bool {
+        // Acquire: the value is seen.
+        self.state.load(Ordering::Acquire) == FULL
+    }
+
+    /// Poisons the cell unless it is full; whether it is.
+    fn decide(&self) -> bool {
+        // Relaxed: poison publishes nothing. Acquire: the value is seen.
+        let found =
+            self.state.compare_exchange(EMPTY, POISONED, Ordering::Relaxed, Ordering::Acquire);
+        found == Err(FULL)
+    }
+
+    /// A bitwise copy of the value.
+    ///
+    /// # Safety
+    /// The caller has found the cell full. The value is its own if it has claimed the cell for popping
+    /// and does this once; otherwise it is `Copy`.
+    unsafe fn copy(&self) -> T {
+        // SAFETY: C3.
+        self.value.with(|place| unsafe { (*place).assume_init_read() })
+    }
+}
+
+/// # Safety
+/// `place` may be written to.
+unsafe fn write_copy<T>(value: &ManuallyDrop<T>, place: *mut MaybeUninit<T>) {
+    // SAFETY: the caller's; two places.
+    unsafe { ptr::copy_nonoverlapping(ptr::from_ref(value).cast::<T>(), place.cast::<T>(), 1) };
+}
+
+/// As many cells as there is room for.
+union Cells<T> {
+    /// Gives it the alignment of cells, and room for a few.
+    _fewest: ManuallyDrop<[Cell<T>; FEWEST_CELLS]>,
+    /// Gives the segment its size.
+    _room: [MaybeUninit<u8>; if MODEL { 0 } else { BYTES - 2 * APART }],
+}
+
+const WORD: usize = size_of::<usize>();
+
+/// See the [module](self).
+#[repr(C)]
+pub(super) struct Segment<T> {
+    /// The next cell for a popper.
+    dequeue: AtomicUsize,
+    /// The segment behind this one. Changes once, from null: to that, or to `CLOSED`.
+    pub(super) next: Atomic<Self>,
+    /// How many segments the queue has had before this one.
+    pub(super) ordinal: usize,
+    _apart: [MaybeUninit<u8>; APART.saturating_sub(3 * WORD)],
+    /// The next cell for a pusher.
+    enqueue: AtomicUsize,
+    _apart_too: [MaybeUninit<u8>; APART.saturating_sub(WORD)],
+    cells: Cells<T>,
+}
+
+/// An operation's attempts at a number.
+///
+/// The first ones are by CAS, and who fails steps back for a moment: so the winner runs in bursts, in
+/// its own cache. (Measured with two threads: three times as fast as fetch-and-add at once, which
+/// passes the cache line back and forth at each operation.) Then it is by fetch-and-add: the number
+/// of attempts is bounded.
+struct Turn {
+    failures: u32,
+    backoff: Backoff,
+}
+
+impl Turn {
+    fn new() -> Self {
+        Self { failures: 0, backoff: Backoff::new() }
+    }
+
+    /// A number, which is `next` unless there is a crowd; `None` if somebody was faster, and `next`
+    /// is old.
+    fn claim(&mut self, counter: &AtomicUsize, next: usize, ordering: Ordering) -> Option<usize> {
+        if self.failures == TRIES {
+            return Some(counter.fetch_add(1, ordering));
+        }
+        if claims(counter, next, ordering) {
+            return Some(next);
+        }
+        self.failures += 1;
+        self.backoff.spin();
+        None
+    }
+}
+
+/// Claims the number `next`, unless somebody was faster.
+#[inline(always)]
+fn claims(counter: &AtomicUsize, next: usize, ordering: Ordering) -> bool {
+    counter.compare_exchange(next, next + 1, ordering, Ordering::Relaxed).is_ok()
+}
+
+/// Why nothing was found in a segment: all of its cells were claimed. What is next is behind it.
+pub(super) struct Exhausted;
+
+impl<T> Segment<T> {
+    pub(super) const CELLS: usize = size_of::<Cells<T>>() / size_of::<Cell<T>>();
+
+    /// Makes a segment with a copy of `value` in its first cell, and nothing behind it.
+    ///
+    /// # Safety
+    /// The place is the caller's, and suits a segment. When others find the segment, `value` was
+    /// moved out.
+    pub(super) unsafe fn make(place: NonNull<Self>, value: &ManuallyDrop<T>) {
+        let place = place.as_ptr();
+        // SAFETY: the caller's; no reference to the place is made.
+        unsafe {
+            (&raw mut (*place).dequeue).write(AtomicUsize::new(0));
+            (&raw mut (*place).next).write(Atomic::null());
+            (&raw mut (*place).ordinal).write(0);
+            (&raw mut (*place).enqueue).write(AtomicUsize::new(1));
+            let cells = (&raw mut (*place).cells).cast::<Cell<T>>();
+            for index in 0..Self::CELLS {
+                let cell = cells.add(index);
+                let state = if index == 0 { FULL } else { EMPTY };
+                (&raw mut (*cell).state).write(AtomicU8::new(state));
+                (&raw mut (*cell).value).write(UnsafeCell::new(MaybeUninit::uninit()));
+            }
+            (*cells).value.with_mut(|place| write_copy(value, place));
+        }
+    }
+
+    fn cell(&self, index: usize) -> &Cell<T> {
+        debug_assert!(index < Self::CELLS);
+        // SAFETY: so many cells were made, and the union is large enough for them.
+        unsafe { &*(&raw const self.cells).cast::<Cell<T>>().add(index) }
+    }
+
+    /// How many cells pushers have claimed.
+    fn enqueued(&self) -> usize {
+        // Relaxed: what matters is how it is ordered with the load of `dequeue`, which is Acquire.
+        self.enqueue.load(Ordering::Relaxed).min(Self::CELLS)
+    }
+
+    /// The first cell that no popper has claimed.
+    fn first(&self) -> Result<usize, Exhausted> {
+        // Acquire: pairs with the Release of those who have brought it there. What they knew of the
+        // pushers (`enqueue`, and `next`) is known now.
+        match self.dequeue.load(Ordering::Acquire) {
+            first if first < Self::CELLS => Ok(first),
+            _ => Err(Exhausted),
+        }
+    }
+
+    /// Puts a value into the first cell that takes it; false if there is none left, and the value
+    /// still the caller's.
+    ///
+    /// # Safety
+    /// If true is returned, the value was moved out of `value`.
+    #[inline]
+    pub(super) unsafe fn push(&self, value: &ManuallyDrop<T>) -> bool {
+        // Relaxed: a number only.
+        let next = self.enqueue.load(Ordering::Relaxed);
+        // SAFETY: C1; the rest is the caller's.
+        (next < Self::CELLS
+            && claims(&self.enqueue, next, PUSH)
+            && unsafe { self.cell(next).fill(value) })
+            // SAFETY: the caller's.
+            || unsafe { self.push_in_a_crowd(value) }
+    }
+
+    /// # Safety
+    /// As [`push`](Self::push).
+    #[cold]
+    unsafe fn push_in_a_crowd(&self, value: &ManuallyDrop<T>) -> bool {
+        let mut turn = Turn::new();
+        loop {
+            // Relaxed: a number only.
+            let next = self.enqueue.load(Ordering::Relaxed);
+            if next >= Self::CELLS {
+                return false;
+            }
+            let Some(claimed) = turn.claim(&self.enqueue, next, PUSH) else { continue };
+            if claimed >= Self::CELLS {
+                // C1.
+                self.enqueue.fetch_sub(1, Ordering::Relaxed);
+                return false;
+            }
+            // SAFETY: C1; the rest is the caller's.
+            if unsafe { self.cell(claimed).fill(value) } {
+                return true;
+            }
+        }
+    }
+
+    /// Takes the first value out, if there is one.
+    #[inline]
+    pub(super) fn pop(&self) -> Result<Option<T>, Exhausted> {
+        let first = self.first()?;
+        // If the cell is full, the pushers' counter, which is theirs, need not be looked at.
+        if self.cell(first).is_full() && claims(&self.dequeue, first, POP) {
+            // SAFETY: C1, C3: found full, and claimed by this thread alone.
+            return Ok(Some(unsafe { self.cell(first).copy() }));
+        }
+        self.pop_in_a_crowd()
+    }
+
+    #[cold]
+    fn pop_in_a_crowd(&self) -> Result<Option<T>, Exhausted> {
+        let mut turn = Turn::new();
+        loop {
+            let first = self.first()?;
+            if !self.cell(first).is_full() && first >= self.enqueued() {
+                return Ok(None);
+            }
+            let Some(claimed) = turn.claim(&self.dequeue, first, POP) else { continue };
+            if claimed < Self::CELLS && self.is_full_at_last(claimed) {
+                // SAFETY: as in `pop`.
+                return Ok(Some(unsafe { self.cell(claimed).copy() }));
+            }
+        }
+    }
+
+    /// A copy of the first value, if there is one.
+    pub(super) fn peek(&self) -> Result<Option<T>, Exhausted>
+    where
+        T: Copy,
+    {
+        loop {
+            let first = self.first()?;
+            let cell = self.cell(first);
+            if !cell.is_full() && first >= self.enqueued() {
+                return Ok(None);
+            }
+            if self.is_full_at_last(first) {
+                // SAFETY: found full, and `Copy`.
+                return Ok(Some(unsafe { cell.copy() }));
+            }
+            // There is nothing in it for a popper.
+            claims(&self.dequeue, first, POP);
+        }
+    }
+
+    /// Whether there is a value in it, or in the segment behind it; decides nothing.
+    pub(super) fn look(&self) -> Result<Option<()>, Exhausted> {
+        let first = self.first()?;
+        let enqueued = self.enqueued();
+        if (first..enqueued).any(|index| self.cell(index).is_full()) {
+            return Ok(Some(()));
+        }
+        // Relaxed: nothing is followed. A segment is linked with a value in it.
+        let is_last = self.next.load(Ordering::Relaxed).is_null();
+        Ok(if is_last { None } else { Some(()) })
+    }
+
+    /// How many values are in it that nobody has claimed.
+    pub(super) fn count(&self) -> usize {
+        let first = self.dequeue.load(Ordering::Acquire);
+        (first..self.enqueued()).filter(|index| self.cell(*index).is_full()).count()
+    }
+
+    /// Decides all cells: those that are not full never will be.
+    pub(super) fn seal(&self) {
+        for index in 0..Self::CELLS {
+            self.cell(index).decide();
+        }
+    }
+
+    /// C5: whether the cell is full now, or at once. If not, it is poisoned.
+    fn is_full_at_last(&self, index: usize) -> bool {
+        let cell = self.cell(index);
+        if cell.is_full() {
+            return true;
+        }
+        // A pusher is on its way.
+        if index < self.enqueued() {
+            for _ in 0..PATIENCE {
+                hint::spin_loop();
+                if cell.is_full() {
+                    return true;
+                }
+            }
+        }
+        cell.decide()
+    }
+}
+
+#[cfg(all(test, not(any(loom, crossbeam_loom))))]
+#[path = "stops.rs"]
+mod stops;
