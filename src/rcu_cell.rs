@@ -313,6 +313,7 @@ where
     /// assert_eq!(*cell.compare_exchange(&one, 2).unwrap(), 2);
     /// assert_eq!(cell.compare_exchange(&one, 3).unwrap_err().new, 3);
     /// ```
+    #[expect(clippy::type_complexity, reason = "what is there now, or what is and what is not")]
     pub fn compare_exchange(
         &self,
         current: &Ref<'_, T, R::Scheme>,

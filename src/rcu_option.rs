@@ -409,6 +409,7 @@ impl<T, R: Reclaimer> RcuOption<T, R> {
         }
     }
 
+    #[expect(clippy::type_complexity, reason = "what is there now, or what is and what is not")]
     pub(crate) fn compare_exchange_in<'g>(
         &self,
         guard: &'g Guard<'_, R::Scheme>,

@@ -67,6 +67,9 @@ macro_rules! order {
 }
 order!(Touchy, Liar);
 
+/// An operation on a map, with one who makes keys, and a value.
+type Work<R> = fn(&SkipMap<Touchy, Tracked, R>, &dyn Fn(u64) -> Touchy, Tracked);
+
 /// Runs `work` with so many comparisons; true if it panicked.
 fn panics_after<T>(comparisons: usize, work: impl FnOnce() -> T) -> bool {
     PATIENCE.set(comparisons);
@@ -82,7 +85,7 @@ for_each_scheme! {
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let key = |number| Touchy(Tracked::new(&ledger, number));
         let value = |number| Tracked::new(&ledger, number);
-        let operations: [fn(&SkipMap<Touchy, Tracked, R>, &dyn Fn(u64) -> Touchy, Tracked); 8] = [
+        let operations: [Work<R>; 8] = [
             |map, key, value| drop(map.pin().insert(key(15), value)),
             |map, key, value| drop(map.pin().insert(key(16), value)),
             |map, key, _| drop(map.pin().remove(&key(18))),
