@@ -440,31 +440,41 @@ fn cell_session<S: Scheme>(domain: &Domain<S>, ledger: &Ledger, memory: &OneFail
     refused
 }
 
-fn map_session<S: Scheme>(domain: &Domain<S>, ledger: &Ledger, memory: &OneFails) -> usize {
-    let map = HashMap::<u64, Tracked, _, _>::with_reclaimer(domain.clone());
-    let mut refused = Vec::with_capacity(VALUES as usize);
-    for number in 0..VALUES {
-        let value = Tracked::new(ledger, number);
-        memory.during(|| match map.pin().try_insert(number, value) {
-            Ok(_) => {}
-            Err(TryInsertError::NoMemory { key, value }) => {
-                assert_eq!((key, value.value()), (number, number));
-                refused.push(number);
+/// The maps have the same operations.
+macro_rules! map_sessions {
+    ($($name:ident: $map:ty,)*) => { $(
+        fn $name<S: Scheme>(domain: &Domain<S>, ledger: &Ledger, memory: &OneFails) -> usize {
+            let map = <$map>::with_reclaimer(domain.clone());
+            let mut refused = Vec::with_capacity(VALUES as usize);
+            for number in 0..VALUES {
+                let value = Tracked::new(ledger, number);
+                memory.during(|| match map.pin().try_insert(number, value) {
+                    Ok(_) => {}
+                    Err(TryInsertError::NoMemory { key, value }) => {
+                        assert_eq!((key, value.value()), (number, number));
+                        refused.push(number);
+                    }
+                    Err(error) => panic!("{error}"),
+                });
+                if number % 3 == 0 && !refused.contains(&number) {
+                    let removed = memory.during(|| map.pin().remove(&number).map(|old| old.value()));
+                    assert_eq!(removed, Some(number));
+                }
             }
-            Err(error) => panic!("{error}"),
-        });
-        if number % 3 == 0 && !refused.contains(&number) {
-            let removed = memory.during(|| map.pin().remove(&number).map(|old| old.value()));
-            assert_eq!(removed, Some(number));
+            for number in 0..VALUES {
+                let found = memory.during(|| map.pin().get(&number).map(|value| value.value()));
+                let expected = number % 3 != 0 && !refused.contains(&number);
+                assert_eq!(found, expected.then_some(number));
+            }
+            memory.during(|| domain.collect());
+            refused.len()
         }
-    }
-    for number in 0..VALUES {
-        let found = memory.during(|| map.pin().get(&number).map(|value| value.value()));
-        let expected = number % 3 != 0 && !refused.contains(&number);
-        assert_eq!(found, expected.then_some(number));
-    }
-    memory.during(|| domain.collect());
-    refused.len()
+    )* };
+}
+
+map_sessions! {
+    map_session: HashMap<u64, Tracked, std::hash::RandomState, Domain<S>>,
+    skip_map_session: SkipMap<u64, Tracked, Domain<S>>,
 }
 
 /// Each allocation of a session of pushes, removals, retirements and collections fails in its turn:
@@ -485,7 +495,7 @@ macro_rules! each_allocation_of {
     )* };
 }
 
-each_allocation_of! { stack_session queue_session cell_session map_session }
+each_allocation_of! { stack_session queue_session cell_session map_session skip_map_session }
 
 /// Only to see that the tests above can fail.
 #[test]

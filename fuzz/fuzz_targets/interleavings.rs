@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use sexton::{Domain, Epoch, HashMap, Hazard, Queue, RcuCell, Scheme, Stack};
+use sexton::{Domain, Epoch, HashMap, Hazard, Queue, RcuCell, Scheme, SkipMap, Stack};
 use sexton_linearizability::{Dice, Operation, Recorder, Subject, cell, check, record};
 use shuttle::scheduler::{Schedule, Scheduler, Task, TaskId};
 use shuttle::{Config, MaxSteps, Runner, thread};
@@ -80,10 +80,11 @@ fn map<S: Scheme>() -> HashMap<u64, u64, BuildHasherDefault<DefaultHasher>, Doma
 }
 
 fn run<S: Scheme>(input: Input) {
-    match input.structure % 4 {
+    match input.structure % 5 {
         0 => history(|| Stack::<u64, _>::with_reclaimer(Domain::<S>::new()), input),
         1 => history(|| Queue::<u64, _>::with_reclaimer(Domain::<S>::new()), input),
         2 => history(|| RcuCell::with_reclaimer(cell::BEGIN, Domain::<S>::new()), input),
+        3 => history(|| SkipMap::<u64, u64, _>::with_reclaimer(Domain::<S>::new()), input),
         _ => history(map::<S>, input),
     }
 }

@@ -5,7 +5,7 @@
 //! cargo xtask fuzz hash_map --seconds 3600
 //! ```
 //!
-//! In `stack`, `queue`, `rcu_cell` and `hash_map` one thread does what the bytes say, on any scheme, and
+//! In `stack`, `queue`, `rcu_cell`, `hash_map` and `skip_map` one thread does what the bytes say, on any scheme, and
 //! compares with std's collections. In `interleavings`, which is built with shuttle, the bytes are a
 //! schedule: they say at each step which thread goes on, and what they have done must be linearizable.
 

@@ -1,8 +1,8 @@
-//! A map to nothing, as a set.
+//! Sets, each member for itself.
 
 use std::hash::BuildHasher;
 
-use sexton::{HashMap, Reclaimer};
+use sexton::{HashSet, Reclaimer};
 use todc_utils::Specification;
 
 use crate::map::KEYS;
@@ -40,7 +40,7 @@ impl Specification for Model {
     }
 }
 
-impl<S, R> Subject for HashMap<u64, (), S, R>
+impl<S, R> Subject for HashSet<u64, S, R>
 where
     S: BuildHasher + Send + Sync,
     R: Reclaimer,
@@ -50,9 +50,9 @@ where
     fn operate(&self, dice: &mut Dice) -> (u64, Operation) {
         let key = dice.below(KEYS);
         let operation = match dice.below(3) {
-            0 => Operation::Contains(self.contains_key(&key)),
-            1 => Operation::Insert(self.insert(key, ()).is_none()),
-            _ => Operation::Remove(self.remove(&key).is_some()),
+            0 => Operation::Contains(self.contains(&key)),
+            1 => Operation::Insert(self.insert(key)),
+            _ => Operation::Remove(self.remove(&key)),
         };
         (key, operation)
     }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 use sexton::{
-    CrossbeamEpoch, Domain, Epoch, Haphazard, HashMap, Hazard, Leak, Queue, RcuCell, Reclaimer,
-    Scheme, Stack,
+    CrossbeamEpoch, Domain, Epoch, Haphazard, HashMap, HashSet, Hazard, Leak, Queue, RcuCell,
+    Reclaimer, Scheme, SkipMap, Stack,
 };
 use sexton_linearizability::broken::{ForgetfulCell, TwoStepMap, UnfairQueue};
 use sexton_linearizability::{Dice, Recorder, Subject, cell, check, record};
@@ -110,7 +110,11 @@ fn map_whose_hashes_are_equal<S: Scheme>() {
 }
 
 fn set<S: Scheme>() {
-    assert_linearizable(|| HashMap::<u64, (), _, _>::with_reclaimer(Domain::<S>::new()));
+    assert_linearizable(|| HashSet::<u64, _, _>::with_reclaimer(Domain::<S>::new()));
+}
+
+fn skip_map<S: Scheme>() {
+    assert_linearizable(|| SkipMap::<u64, u64, _>::with_reclaimer(Domain::<S>::new()));
 }
 
 /// In the process-wide domains: threads of other tests pin and collect there, too.
@@ -119,6 +123,7 @@ fn all_in<R: Reclaimer + Default>() {
     assert_linearizable(Queue::<u64, R>::new);
     assert_linearizable(|| RcuCell::<u64, R>::new(cell::BEGIN));
     assert_linearizable(HashMap::<u64, u64, RandomState, R>::default);
+    assert_linearizable(SkipMap::<u64, u64, R>::default);
 }
 
 macro_rules! on_all_schemes {
@@ -154,7 +159,7 @@ macro_rules! on_all_schemes {
     )* };
 }
 
-on_all_schemes! { stack queue rcu_cell map map_whose_hashes_are_equal set all_in }
+on_all_schemes! { stack queue rcu_cell map map_whose_hashes_are_equal set skip_map all_in }
 
 #[test]
 fn a_queue_that_is_unfair_now_and_then_is_rejected() {

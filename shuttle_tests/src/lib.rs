@@ -15,7 +15,7 @@
 //! | file | room |
 //! | --- | --- |
 //! | `scheme.rs` | the core of a scheme: protection, adoption, exits, the bound |
-//! | `stack.rs`, `queue.rs`, `rcu_cell.rs`, `hash_map.rs` | a structure each |
+//! | `stack.rs`, `queue.rs`, `rcu_cell.rs`, `hash_map.rs`, `skip_map.rs` | a structure each |
 //! | `linearizable.rs` | histories of all structures, checked |
 //! | `stopped.rs`, `stop.rs` | a thread that stops at any step, and others that go on; how it is stopped |
 //! | `run.rs` | schedules, threads |
@@ -38,6 +38,7 @@ mod queue;
 mod rcu_cell;
 mod run;
 mod scheme;
+mod skip_map;
 mod stack;
 mod stop;
 mod stopped;

@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::panic::catch_unwind;
 use std::sync::Arc;
 
-use sexton::{Domain, HashMap, Queue, RcuCell, Scheme, Stack};
+use sexton::{Domain, HashMap, HashSet, Queue, RcuCell, Scheme, SkipMap, Stack};
 use sexton_linearizability::broken::{ForgetfulCell, TwoStepMap, UnfairQueue};
 use sexton_linearizability::{Dice, Recorder, Subject, cell, check, record};
 use shuttle::rand::{Rng, thread_rng};
@@ -52,20 +52,26 @@ fn rcu_cell<S: Scheme>() {
     assert_linearizable(RcuCell::<u64, Domain<S>>::with_reclaimer(cell::BEGIN, Domain::new()));
 }
 
-fn new_map<V, S: Scheme>() -> HashMap<u64, V, BuildHasherDefault<DefaultHasher>, Domain<S>> {
-    let hash = BuildHasherDefault::default();
-    HashMap::with_capacity_and_hasher_and_reclaimer(0, hash, Domain::new())
-}
+/// Always the same, so that a schedule can be replayed.
+type Hash = BuildHasherDefault<DefaultHasher>;
 
 fn map<S: Scheme>() {
-    assert_linearizable(new_map::<u64, S>());
+    let (hash, domain) = (Hash::default(), Domain::<S>::new());
+    let map = HashMap::<u64, u64, _, _>::with_capacity_and_hasher_and_reclaimer(0, hash, domain);
+    assert_linearizable(map);
 }
 
 fn set<S: Scheme>() {
-    assert_linearizable(new_map::<(), S>());
+    let (hash, domain) = (Hash::default(), Domain::<S>::new());
+    let set = HashSet::<u64, _, _>::with_capacity_and_hasher_and_reclaimer(0, hash, domain);
+    assert_linearizable(set);
 }
 
-crate::on_our_schemes! { stack queue rcu_cell map set }
+fn skip_map<S: Scheme>() {
+    assert_linearizable(SkipMap::<u64, u64, Domain<S>>::with_reclaimer(Domain::new()));
+}
+
+crate::on_our_schemes! { stack queue rcu_cell map set skip_map }
 
 /// Asserts that a scenario fails.
 fn assert_rejected(scenario: fn()) {

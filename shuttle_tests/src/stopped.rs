@@ -6,7 +6,7 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use sexton::conformance::{Ledger, Tracked};
 use sexton::hash_map::Operation;
 use sexton::sync::Ordering::AcqRel;
-use sexton::{Atomic, Domain, HashMap, Owned, Ptr, Queue, RcuCell, Reclaimer, Stack};
+use sexton::{Atomic, Domain, HashMap, Owned, Ptr, Queue, RcuCell, Reclaimer, SkipMap, Stack};
 
 use crate::run::Ours;
 use crate::stop::Stopping;
@@ -233,6 +233,62 @@ fn hash_map<S: Ours>() {
     .sweep();
 }
 
+type SkipMapOf<S> = Shared<SkipMap<u64, Tracked, Domain<S>>>;
+
+fn skip_map<S: Ours>() {
+    Stopping::<SkipMapOf<S>> {
+        begin: || {
+            let structure = SkipMap::with_reclaimer(Domain::new());
+            let shared = Shared { structure, ledger: Ledger::new() };
+            (0..3).for_each(|key| drop(shared.structure.pin().insert(10 * key, shared.value(0))));
+            shared
+        },
+        victim: |shared| {
+            let map = shared.structure.pin();
+            map.insert(5, shared.value(5));
+            map.insert(10, shared.value(11));
+            map.remove(&20);
+            map.pop_first();
+            map.iter().for_each(|entry| entry.value().look());
+            drop(map);
+            shared.structure.reclaimer().collect();
+        },
+        others: |shared, number| {
+            let map = shared.structure.pin();
+            for key in [6, 15, 30] {
+                let key = key + number;
+                assert!(map.insert(key, shared.value(key)).is_none());
+                assert!(map.get(&key).is_some_and(|value| value.value() == key));
+            }
+            // And where the victim may be.
+            map.remove(&5);
+            map.insert(10, shared.value(number));
+            drop(map);
+            shared.structure.reclaimer().collect();
+        },
+        meanwhile: |shared| {
+            let map = shared.structure.pin();
+            // The victim may pop the first.
+            for key in [15, 16, 30, 31] {
+                assert!(map.remove(&key).is_some_and(|value| value.value() == key));
+            }
+            map.clear();
+            assert_eq!(map.iter().count(), 0);
+            assert!(map.insert(99, shared.value(99)).is_none());
+            drop(map);
+            assert_bounded(shared.structure.reclaimer(), || {
+                assert!(shared.structure.pin().insert(99, shared.value(99)).is_some());
+            });
+        },
+        end: |shared| {
+            let domain = shared.structure.reclaimer().clone();
+            drop(shared.structure);
+            assert_nothing_is_left(&domain, &shared.ledger);
+        },
+    }
+    .sweep();
+}
+
 /// A link, without a structure around it.
 struct Link<S: Ours> {
     domain: Domain<S>,
@@ -310,4 +366,4 @@ macro_rules! stopped {
     )* };
 }
 
-stopped! { scheme stack queue rcu_cell hash_map }
+stopped! { scheme stack queue rcu_cell hash_map skip_map }

@@ -10,7 +10,7 @@ const BITS: u32 = 2;
 ///
 /// The chance comes from std's hasher, which costs a few nanoseconds for 64 bits, and they last for
 /// a dozen towers.
-#[cfg(not(any(loom, crossbeam_loom)))]
+#[cfg(not(any(loom, crossbeam_loom, shuttle)))]
 pub(super) fn random() -> usize {
     use crate::sync::counter::thread_local;
     use core::cell::Cell;
@@ -34,6 +34,15 @@ pub(super) fn random() -> usize {
     let used = (more + 1) * BITS;
     CHANCE.set((bits.checked_shr(used).unwrap_or(0), left - used));
     more as usize + 1
+}
+
+/// The same, by a chance that comes again when shuttle replays a schedule.
+#[cfg(shuttle)]
+pub(super) fn random() -> usize {
+    use shuttle::rand::RngCore;
+
+    let bits = shuttle::rand::thread_rng().next_u32();
+    ((bits.trailing_zeros() / BITS) as usize + 1).min(MAX_HEIGHT)
 }
 
 #[cfg(any(loom, crossbeam_loom))]

@@ -6,7 +6,7 @@ use crate::shell::{Result, need, need_nightly, run as run_command, seconds};
 use crate::tree::Workspace;
 
 /// The targets in `fuzz/`.
-const TARGETS: [&str; 5] = ["stack", "queue", "rcu_cell", "hash_map", INTERLEAVINGS];
+const TARGETS: [&str; 6] = ["stack", "queue", "rcu_cell", "hash_map", "skip_map", INTERLEAVINGS];
 
 /// The target in which the bytes say which thread goes on: built with shuttle.
 const INTERLEAVINGS: &str = "interleavings";

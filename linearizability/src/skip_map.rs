@@ -1,0 +1,98 @@
+//! The ordered map: all keys together, as operations ask for the order among them.
+//!
+//! `pop_first` is not here. It removes what was the first when it was found, which a lesser key may not
+//! have left the first until then: it is documented so, and not linearizable as "remove the least".
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use sexton::{Reclaimer, SkipMap};
+use todc_utils::Specification;
+
+use crate::map::KEYS;
+use crate::{Dice, Subject};
+
+/// A key and its value.
+type Found = Option<(u64, u64)>;
+
+/// What can be done with an ordered map, and what came of it.
+#[derive(Clone, Debug)]
+pub enum Operation {
+    /// `get`
+    Get(u64, Option<u64>),
+    /// `insert`
+    Insert {
+        /// Where.
+        key: u64,
+        /// The value that is in.
+        new: u64,
+        /// The value that is out.
+        old: Option<u64>,
+    },
+    /// `remove`
+    Remove(u64, Option<u64>),
+    /// `first`
+    First(Found),
+    /// `last`
+    Last(Found),
+    /// `lower_bound` of a key, itself included.
+    LowerBound(u64, Found),
+    /// `upper_bound` of a key, itself included.
+    UpperBound(u64, Found),
+    /// `pop_last`
+    PopLast(Found),
+}
+
+/// A `BTreeMap`.
+#[derive(Debug)]
+pub struct Model;
+
+impl Specification for Model {
+    type State = BTreeMap<u64, u64>;
+    type Operation = Operation;
+
+    fn init() -> Self::State {
+        BTreeMap::new()
+    }
+
+    fn apply(operation: &Operation, map: &Self::State) -> (bool, Self::State) {
+        let mut after = map.clone();
+        let pair = |entry: Option<(&u64, &u64)>| entry.map(|(key, value)| (*key, *value));
+        let valid = match *operation {
+            Operation::Get(key, found) => map.get(&key).copied() == found,
+            Operation::Insert { key, new, old } => after.insert(key, new) == old,
+            Operation::Remove(key, removed) => after.remove(&key) == removed,
+            Operation::First(found) => pair(map.first_key_value()) == found,
+            Operation::Last(found) => pair(map.last_key_value()) == found,
+            Operation::LowerBound(key, found) => pair(map.range(key..).next()) == found,
+            Operation::UpperBound(key, found) => pair(map.range(..=key).next_back()) == found,
+            Operation::PopLast(popped) => after.pop_last() == popped,
+        };
+        (valid, after)
+    }
+}
+
+impl<R: Reclaimer> Subject for SkipMap<u64, u64, R> {
+    type Specification = Model;
+
+    fn operate(&self, dice: &mut Dice) -> (u64, Operation) {
+        let (key, new) = (dice.below(KEYS), dice.fresh());
+        let map = self.pin();
+        macro_rules! pair {
+            ($found:expr) => {
+                $found.map(|entry| (*entry.key(), *entry.value()))
+            };
+        }
+        let operation = match dice.below(14) {
+            0 | 1 => Operation::Get(key, map.get(&key).map(|value| *value)),
+            2..6 => Operation::Insert { key, new, old: map.insert(key, new).map(|old| *old) },
+            6..9 => Operation::Remove(key, map.remove(&key).map(|removed| *removed)),
+            9 => Operation::First(pair!(map.first())),
+            10 => Operation::Last(pair!(map.last())),
+            11 => Operation::LowerBound(key, pair!(map.lower_bound(Bound::Included(&key)))),
+            12 => Operation::UpperBound(key, pair!(map.upper_bound(Bound::Included(&key)))),
+            _ => Operation::PopLast(pair!(map.pop_last())),
+        };
+        (0, operation)
+    }
+}
