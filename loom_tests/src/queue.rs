@@ -293,7 +293,7 @@ fn closed_is_closed_for_good<S: Scheme>() {
 /// Guards the same for one who only sees that it is closed, when the other has not finished.
 fn who_sees_it_closed_sees_the_last_value<S: Scheme>() {
     let (queue, [(pushed, _), _, (closed, popped)]) = together(
-        queue_of::<S>(&[]),
+        queue_of::<S>(&[0]),
         warm_up,
         [
             |queue| (queue.pin().try_push(Witness::new(1)).is_ok(), Vec::new()),
@@ -305,7 +305,7 @@ fn who_sees_it_closed_sees_the_last_value<S: Scheme>() {
         ],
     );
     let left = left(queue);
-    assert_eq!(popped.len() + left.len(), usize::from(pushed));
+    assert_eq!(popped.len() + left.len(), 1 + usize::from(pushed));
     assert!(!closed || left.is_empty(), "it came after the end");
 }
 
