@@ -1,0 +1,96 @@
+//! How large a map's table becomes, and how small again.
+
+mod common;
+
+use std::hash::{BuildHasherDefault, Hasher};
+
+use common::{Ledger, Reclaimer, Subject, Tracked, for_each_scheme, sized};
+use sexton::HashMap;
+
+/// Hashes everything to the same.
+#[derive(Clone, Default)]
+struct Same;
+
+impl Hasher for Same {
+    fn finish(&self) -> u64 {
+        7
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+}
+
+for_each_scheme! {
+    /// Nobody asks for it: the removals themselves, and whatever comes after, see to it.
+    fn an_emptied_map_becomes_small(subject) {
+        const ENTRIES: u64 = sized(20_000, 600) as u64;
+        let (domain, ledger) = (subject.domain(), Ledger::new());
+        let map = HashMap::<u64, Tracked, _, R>::with_reclaimer(domain.clone());
+        (0..ENTRIES).for_each(|key| drop(map.pin().insert(key, Tracked::new(&ledger, key))));
+        assert!(map.capacity() as u64 >= ENTRIES);
+        (0..ENTRIES).for_each(|key| assert!(map.pin().remove(&key).is_some()));
+        // A little of everything.
+        for key in 0..ENTRIES {
+            map.pin().insert(key % 4, Tracked::new(&ledger, key));
+            map.pin().remove(&(key % 4));
+        }
+        assert!(map.capacity() as u64 <= ENTRIES / 8, "{}", map.capacity());
+        assert!(map.is_empty());
+        drop(map);
+        subject.settle(domain, &ledger);
+    }
+
+    /// Removed entries leave tombstones, and these are got rid of without a larger table.
+    fn one_key_that_comes_and_goes_needs_no_room(subject) {
+        const ROUNDS: u64 = sized(10_000, 200) as u64;
+        let (domain, ledger) = (subject.domain(), Ledger::new());
+        let map = HashMap::<u64, Tracked, _, R>::with_reclaimer(domain.clone());
+        for key in 0..ROUNDS {
+            assert!(map.pin().insert(key, Tracked::new(&ledger, key)).is_none());
+            assert!(map.pin().remove(&key).is_some());
+        }
+        assert!(map.capacity() < 20, "{}", map.capacity());
+        drop(map);
+        subject.settle(domain, &ledger);
+    }
+
+    /// A larger table would not make the paths shorter, so it ends.
+    fn hashes_that_are_all_alike_do_not_grow_it_without_end(subject) {
+        const ENTRIES: u64 = sized(600, 40) as u64;
+        let (domain, ledger) = (subject.domain(), Ledger::new());
+        let hasher = BuildHasherDefault::<Same>::default();
+        let map =
+            HashMap::with_capacity_and_hasher_and_reclaimer(0, hasher, domain.clone());
+        for key in 0..ENTRIES {
+            assert!(map.pin().insert(key, Tracked::new(&ledger, key)).is_none());
+        }
+        for key in 0..ENTRIES {
+            map.pin().insert(key, Tracked::new(&ledger, key));
+            assert_eq!(map.pin().get(&key).map(|value| value.value()), Some(key));
+        }
+        assert!(map.capacity() as u64 <= 8 * ENTRIES, "{}", map.capacity());
+        assert_eq!(map.pin().iter().count() as u64, ENTRIES);
+        drop(map);
+        subject.settle(domain, &ledger);
+    }
+
+    /// What is drained in part stays whole: the rest, and what comes after.
+    fn a_drain_that_stops_forgets_nothing(subject) {
+        const ENTRIES: u64 = sized(200, 20) as u64;
+        let (domain, ledger) = (subject.domain(), Ledger::new());
+        let mut map = HashMap::<u64, Tracked, _, R>::with_reclaimer(domain.clone());
+        for round in 0..3 {
+            for key in 0..ENTRIES {
+                map.pin().insert(key + round, Tracked::new(&ledger, key));
+            }
+            let len = map.len();
+            assert_eq!(map.drain().take(7).count(), 7);
+            assert_eq!((map.len(), map.pin().iter().count()), (len - 7, len - 7));
+            if round == 1 {
+                assert_eq!(map.drain().count(), len - 7);
+                assert!(map.is_empty());
+            }
+        }
+        drop(map);
+        subject.settle(domain, &ledger);
+    }
+}
