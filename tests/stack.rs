@@ -99,10 +99,7 @@ for_each_scheme! {
     fn an_iterator_may_use_the_stack(subject) {
         let domain = subject.domain();
         let stack = Stack::with_reclaimer(domain.clone());
-        stack.push_all((0..3).map(|at| {
-            stack.push(10 + at);
-            at
-        }));
+        stack.push_all((0..3).inspect(|at| stack.push(10 + at)));
         assert!(stack.pop_all().eq([2, 1, 0, 12, 11, 10]));
     }
 
