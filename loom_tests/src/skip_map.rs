@@ -471,7 +471,7 @@ crate::on_schemes! {
     }
     a_node_lives_as_long_as_it_is_linked_anywhere {
         pointers: Limits::preemptions(1, 2),
-        regions: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(1, 2),
     }
     a_removed_value_lives_as_long_as_its_reference {
         pointers: Limits::preemptions(2, 3),
