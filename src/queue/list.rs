@@ -134,16 +134,18 @@ impl<T, R: Reclaimer> Queue<T, R> {
                 return Ok(());
             }
         }
-        drop(last);
-        self.push_at_end(value)
+        self.push_at_end(guard, last, value)
     }
 
-    /// Puts a value in where there is no cell left. It has a guard of its own, as all that is cold: so
-    /// the caller's need not have an address, and lives in registers.
+    /// Puts a value in where there is no cell left. (With the caller's guard and shield: others of its
+    /// own might need memory.)
     #[cold]
-    fn push_at_end(&self, value: ManuallyDrop<T>) -> Result<(), PushError<T>> {
-        let guard = &self.reclaimer.pin();
-        let mut last = guard.shield();
+    fn push_at_end<'g>(
+        &self,
+        guard: &'g Guard<'_, R::Scheme>,
+        mut last: Shield<'g, Segment<T>, R::Scheme>,
+        value: ManuallyDrop<T>,
+    ) -> Result<(), PushError<T>> {
         let mut spare = None;
         loop {
             let end = self.end(&mut last);
@@ -228,7 +230,7 @@ impl<T, R: Reclaimer> Queue<T, R> {
             if let Ok(found) = look(segment) {
                 return found;
             }
-            if !self.move_head(first.ptr(), segment) {
+            if !self.move_head(guard, first.ptr(), segment) {
                 return None;
             }
         }
@@ -236,7 +238,12 @@ impl<T, R: Reclaimer> Queue<T, R> {
 
     /// Moves the head on from a segment whose cells were all claimed; false if there is none behind it.
     #[cold]
-    fn move_head(&self, head: Ptr<Segment<T>>, segment: &Segment<T>) -> bool {
+    fn move_head(
+        &self,
+        guard: &Guard<'_, R::Scheme>,
+        head: Ptr<Segment<T>>,
+        segment: &Segment<T>,
+    ) -> bool {
         // Acquire: the segment is followed.
         let next = segment.next.load(Ordering::Acquire);
         if next.is_null() {
@@ -252,7 +259,6 @@ impl<T, R: Reclaimer> Queue<T, R> {
         let moved =
             self.head.compare_exchange(head, next, Ordering::Release, Ordering::Relaxed).is_ok();
         if moved {
-            let guard = self.reclaimer.pin();
             // SAFETY: I4. Its drop does nothing.
             unsafe { guard.retire(head) };
             guard.reclaim(RECLAIM_BUDGET);
