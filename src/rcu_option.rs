@@ -16,7 +16,8 @@
 //! # Linearization
 //!
 //! `load` at its last load of the link, `store`, `swap` and `take` at their swap, `update` and
-//! `compare_exchange` at their CAS; a `compare_exchange` that fails at its failed CAS.
+//! `compare_exchange` at their CAS; a `compare_exchange` that fails at its failed CAS, or at its load
+//! of the link.
 //!
 //! # Orderings
 //!
@@ -419,11 +420,18 @@ impl<T, R: Reclaimer> RcuOption<T, R> {
     where
         T: Send + 'static,
     {
-        // I4: covered by the reference. If that leads elsewhere (it was mapped, or is another cell's),
-        // no node of this cell has its address.
-        let expected = current.map_or_else(Ptr::null, |current| Ptr::from_raw(current.as_raw()));
+        let mut shield = guard.shield();
+        // I4. What is exchanged, and retired, is what the link itself leads to: a reference may have
+        // been mapped, and its pointer is then good for reading a part of the node.
+        let found = shield.protect(&self.link);
+        let expected = current.map_or_else(core::ptr::null_mut, Ref::as_raw);
         let new = new.map(|value| guard.owned(value));
-        self.exchange(guard, expected, new).map_err(|new| Changed {
+        let exchanged = if core::ptr::eq(found.as_raw(), expected) {
+            self.exchange(guard, found, new)
+        } else {
+            Err(new)
+        };
+        exchanged.map_err(|new| Changed {
             current: self.load_in(guard),
             new: new.map(Owned::into_inner),
         })

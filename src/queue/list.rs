@@ -32,7 +32,9 @@
 //!   the `next` of a segment that is covered, and the CAS succeeds only if that one is still there:
 //!   then it was not passed, so the next one was not either, and is not retired.
 //! - **I6.** *Closed for good.* Who finds `CLOSED` seals the last segment before it tells anybody. Thus
-//!   when the first one says that the queue is closed, no push succeeds any more.
+//!   when the first one says that the queue is closed, no push claims a cell that it could fill. One
+//!   that had claimed a cell of an earlier segment may still fill it: it counts as before the closing,
+//!   and no pop passes by that cell.
 //!
 //! # Nobody waits, and it gets on
 //!
@@ -53,9 +55,9 @@
 //!
 //! The order is that of the cells.
 //!
-//! - `push`: at the CAS that fills the cell, or that links the segment.
-//! - `pop` of a value: when it has claimed the cell; or, if the cell was not full then, right after it
-//!   was filled.
+//! - `push`: as soon as this or a later cell is full, or a segment behind it is linked: so between its
+//!   claim and its own CAS, and of several in the order of their cells.
+//! - `pop` of a value: when it has claimed the cell; or, if that push came later, right after it.
 //! - `pop`, `peek` that find nothing: when they load `enqueue`, after `dequeue`, and the latter is not
 //!   less: each value that was pushed before is in a popper's cell. Or when they load a null `next`
 //!   of a used up segment.
@@ -64,8 +66,9 @@
 //!   the first value.
 //! - `is_empty`: as a pop that finds nothing; or when it finds a full cell, or a next segment. A push
 //!   that is under way does not count.
-//! - `close`: when the first sealing of the last segment is complete. `is_closed`: at its load of the
-//!   link, or at the end of its sealing.
+//! - `close`: when the first sealing of the last segment is complete; pushes that are under way in
+//!   earlier segments come before it. `is_closed`: at its load of the link, or at the end of its sealing.
+//! - `len` is no single moment's number.
 //!
 //! # Orderings
 //!
@@ -82,7 +85,7 @@ use core::mem::ManuallyDrop;
 
 use super::Queue;
 use super::error::PushError;
-use super::segment::{Exhausted, Segment};
+use super::segment::{Exhausted, IN_ONE_ORDER, Segment};
 use crate::atomic::{Atomic, Owned, Ptr};
 use crate::domain::Reclaimer;
 use crate::guard::{Guard, RECLAIM_BUDGET, Shield};
@@ -164,9 +167,8 @@ impl<T, R: Reclaimer> Queue<T, R> {
             };
             new.ordinal = end.segment.map_or(0, |segment| segment.ordinal + 1);
             let new = new.into_ptr();
-            // I1. Release: publishes the segment. Relaxed: what was found is loaded again.
-            let linked =
-                end.link.compare_exchange(end.next, new, Ordering::Release, Ordering::Relaxed);
+            // I1. Release: publishes the segment; C6. Relaxed: what was found is loaded again.
+            let linked = end.link.compare_exchange(end.next, new, IN_ONE_ORDER, Ordering::Relaxed);
             if linked.is_ok() {
                 self.move_tail(end.tail, new);
                 return Ok(());
@@ -197,9 +199,9 @@ impl<T, R: Reclaimer> Queue<T, R> {
             // SAFETY: as in `push_in`. It borrows from the shield, which is told to the compiler when
             // the loop ends.
             let segment = unsafe { tail.as_ref() };
-            // Acquire: what it finds may become the tail.
+            // Acquire: what it finds may become the tail; C6.
             let link = segment.map_or(&*self.head, |segment| &segment.next);
-            let next = link.load(Ordering::Acquire);
+            let next = link.load(IN_ONE_ORDER);
             if next.is_null() {
                 return End { tail, segment, link, next };
             }
@@ -244,8 +246,8 @@ impl<T, R: Reclaimer> Queue<T, R> {
         head: Ptr<Segment<T>>,
         segment: &Segment<T>,
     ) -> bool {
-        // Acquire: the segment is followed.
-        let next = segment.next.load(Ordering::Acquire);
+        // Acquire: the segment is followed; C6.
+        let next = segment.next.load(IN_ONE_ORDER);
         if next.is_null() {
             return false;
         }
@@ -299,14 +301,14 @@ impl<T, R: Reclaimer> Queue<T, R> {
         let mut last = guard.shield();
         loop {
             let end = self.end(&mut last);
-            // Relaxed: it publishes nothing, and what was found is loaded again.
+            // C6. Relaxed: what was found is loaded again.
             let closed = !end.is_closed()
                 && end
                     .link
                     .compare_exchange(
                         end.next,
                         end.next.with_tag(CLOSED),
-                        Ordering::Relaxed,
+                        IN_ONE_ORDER,
                         Ordering::Relaxed,
                     )
                     .is_ok();

@@ -247,8 +247,9 @@ impl<T, R: Reclaimer> Queue<T, R> {
     /// Closes the queue: nothing goes in any more, and what is in comes out. Says whether it was open.
     ///
     /// Once this has returned, or [`is_closed`](Self::is_closed), or [`try_push`](Self::try_push) with
-    /// an error, no push succeeds, not even one that had begun before: what is in the queue is all
-    /// that it will ever give, and a `pop` that finds nothing is the last one that needs to look.
+    /// an error, no push succeeds, but for one that had found its place before, and is about to put
+    /// its value there: that counts as before the closing. A `pop` that finds nothing is the last one
+    /// that needs to look.
     ///
     /// Lock-free. It takes effect in one step; see `src/queue/list.rs`.
     ///

@@ -1,7 +1,8 @@
 //! A segment of a queue: an array of cells, each of which is used once.
 //!
-//! Pushers and poppers take numbers, each side from a counter of its own, and so meet in cells: the pusher with number `i` and the popper with number `i` have cell `i` between
-//! them, and it is decided once, by a CAS from `EMPTY`:
+//! Pushers and poppers take numbers, each side from a counter of its own, and so meet in cells: the
+//! pusher with number `i` and the popper with number `i` have cell `i` between them, and it is decided
+//! once, by a CAS from `EMPTY`:
 //!
 //! ```text
 //!            the pusher has put its value in
@@ -24,6 +25,13 @@
 //!   pusher's.
 //! - **C5.** Nobody waits: a popper that finds its cell `EMPTY` looks a few times more, which spares
 //!   both a second attempt if the pusher is just about it, and then poisons it.
+//!
+//! - **C6.** *One order.* What decides an answer stands in three words: `dequeue`, `enqueue` and
+//!   `next`. Were they changed and looked at with Acquire and Release only, one thread could claim in
+//!   `dequeue` and see an old `enqueue`, another one claim in `enqueue` and see an old `dequeue`, and
+//!   no order of their operations would explain both answers. So these are SeqCst. (On x86 that costs
+//!   nothing: claims are locked instructions anyway, and the loads are plain. No model sees it, as loom
+//!   takes such accesses for AcqRel: what is proved with it is all but this.)
 //!
 //! # Orderings
 //!
@@ -59,11 +67,14 @@ const PATIENCE: u32 = if MODEL { 0 } else { 64 };
 /// How often a number is asked for by CAS, before it is by fetch-and-add.
 const TRIES: u32 = if MODEL { 0 } else { 8 };
 
-/// How a popper claims a cell. Release: see [`Segment::first`].
-const POP: Ordering = Ordering::Release;
+/// How cells are claimed and segments linked, and how it is looked which are. SeqCst: C6.
+pub(super) const IN_ONE_ORDER: Ordering = Ordering::SeqCst;
 
-/// How a pusher does. Relaxed: a number only; the cell was there before the segment could be found.
-const PUSH: Ordering = Ordering::Relaxed;
+/// How a popper claims a cell. See [`Segment::first`], too.
+const POP: Ordering = IN_ONE_ORDER;
+
+/// How a pusher does.
+const PUSH: Ordering = IN_ONE_ORDER;
 
 struct Cell<T> {
     state: AtomicU8,
@@ -216,15 +227,15 @@ impl<T> Segment<T> {
 
     /// How many cells pushers have claimed.
     fn enqueued(&self) -> usize {
-        // Relaxed: what matters is how it is ordered with the load of `dequeue`, which is Acquire.
-        self.enqueue.load(Ordering::Relaxed).min(Self::CELLS)
+        // C6.
+        self.enqueue.load(IN_ONE_ORDER).min(Self::CELLS)
     }
 
     /// The first cell that no popper has claimed.
     fn first(&self) -> Result<usize, Exhausted> {
-        // Acquire: pairs with the Release of those who have brought it there. What they knew of the
-        // pushers (`enqueue`, and `next`) is known now.
-        match self.dequeue.load(Ordering::Acquire) {
+        // C6. Acquire at least: pairs with the Release of those who have brought it there. What they
+        // knew of the pushers (`enqueue`, and `next`) is known now.
+        match self.dequeue.load(IN_ONE_ORDER) {
             first if first < Self::CELLS => Ok(first),
             _ => Err(Exhausted),
         }
@@ -326,14 +337,14 @@ impl<T> Segment<T> {
         if (first..enqueued).any(|index| self.cell(index).is_full()) {
             return Ok(Some(()));
         }
-        // Relaxed: nothing is followed. A segment is linked with a value in it.
-        let is_last = self.next.load(Ordering::Relaxed).is_null();
+        // C6: after `enqueue`, so who is told of a value here finds it. A segment is linked with one.
+        let is_last = self.next.load(IN_ONE_ORDER).is_null();
         Ok(if is_last { None } else { Some(()) })
     }
 
     /// How many values are in it that nobody has claimed.
     pub(super) fn count(&self) -> usize {
-        let first = self.dequeue.load(Ordering::Acquire);
+        let first = self.dequeue.load(IN_ONE_ORDER);
         (first..self.enqueued()).filter(|index| self.cell(*index).is_full()).count()
     }
 
