@@ -183,3 +183,15 @@ fn in_use() -> Option<Grown> {
     let allocated = stats.bytes_allocated - stats.bytes_deallocated;
     Some(Grown { allocated, resident: memory_stats()?.physical_mem })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Options::command().debug_assert();
+    }
+}

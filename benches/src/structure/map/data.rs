@@ -6,7 +6,8 @@ use std::hash::Hash;
 pub(crate) trait Data: 'static {
     const NAME: &'static str;
 
-    /// How many steps are drawn for a thread; what they take in memory is read once a round.
+    /// How many steps are drawn for a thread: a power of two. Few enough to leave room in a cache,
+    /// many enough to reach most keys.
     const STEPS: usize;
 
     type Key: Hash + Ord + Clone + Send + Sync + 'static;

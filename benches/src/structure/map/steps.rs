@@ -48,6 +48,7 @@ impl<K> Steps<K> {
         skew: f64,
         mix: Mix,
     ) -> Vec<Self> {
+        const { assert!(D::STEPS.is_power_of_two()) };
         let popularity = Popularity::new(keys as usize, skew).expect("there are keys");
         let of_thread = |thread| {
             let mut rng = Xoshiro256PlusPlus::seed_from_u64(thread);
@@ -65,7 +66,8 @@ impl<K> Steps<K> {
 
     #[inline]
     pub(super) fn at(&self, place: usize) -> (What, &K) {
-        let place = place % self.keys.len();
+        // As `%`, which would be a division.
+        let place = place & (self.keys.len() - 1);
         (self.whats[place], &self.keys[place])
     }
 }

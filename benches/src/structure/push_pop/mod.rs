@@ -47,7 +47,7 @@ pub(super) fn queues(settings: &Settings) -> Vec<Report> {
         queue::<Pairs>(title, threads, settings, if threads == 1 { 1.5 } else { 1.1 })
     });
     let split = [2, 4, 8].map(|threads| {
-        let title = format!("queue, {0} producers beside {0} consumers", threads / 2);
+        let title = format!("queue, producers beside consumers, {} of each", threads / 2);
         queue::<Split>(title, threads, settings, 1.1)
     });
     pairs.into_iter().chain(split).collect()
