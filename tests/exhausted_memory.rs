@@ -395,18 +395,20 @@ fn stack_session<S: Scheme>(domain: &Domain<S>, ledger: &Ledger, memory: &OneFai
 }
 
 fn queue_session<S: Scheme>(domain: &Domain<S>, ledger: &Ledger, memory: &OneFails) -> usize {
+    // So large that there are few in a segment.
+    let large = |value| (value, [0_u64; 64]);
     let queue = Queue::with_reclaimer(domain.clone());
     let (mut refused, mut popped, mut next) = (0, 0, 0);
-    let mut pop = |popped: Option<Tracked>| {
-        let Some(value) = popped else { return false };
+    let mut pop = |popped: Option<(Tracked, _)>| {
+        let Some((value, _)) = popped else { return false };
         assert!(value.value() >= next, "{} before {next}", value.value());
         next = value.value() + 1;
         true
     };
-    for number in 0..VALUES {
-        let value = Tracked::new(ledger, number);
+    for number in 0..2 * VALUES {
+        let value = large(Tracked::new(ledger, number));
         if let Err(error) = memory.during(|| queue.try_push(value)) {
-            let back = error.into_inner();
+            let (back, _) = error.into_inner();
             assert_eq!(back.value(), number);
             refused += 1;
         }
@@ -417,7 +419,7 @@ fn queue_session<S: Scheme>(domain: &Domain<S>, ledger: &Ledger, memory: &OneFai
     while pop(memory.during(|| queue.pop())) {
         popped += 1;
     }
-    assert_eq!(popped + refused, VALUES as usize);
+    assert_eq!(popped + refused, 2 * VALUES as usize);
     memory.during(|| domain.collect());
     refused
 }
