@@ -13,7 +13,7 @@
 mod interval;
 
 use interval::Interval;
-use sexton::{Domain, Queue, Reclaimer, Scheme, Stack};
+use sexton::{Domain, Reclaimer, Scheme, Stack};
 
 // It is bounded, and its limit can be told exactly: see the head of its file.
 sexton::conformance!(interval_owned, Domain::<Interval>::new, pending_limit(interval::PENDING));
@@ -26,9 +26,9 @@ fn a_scheme_of_ones_own_reads_like_those_of_the_crate() {
     assert_eq!(stack.pop(), Some(7));
 
     let domain = Domain::<Interval>::new();
-    let queue = Queue::with_reclaimer(domain.clone());
-    queue.push("last");
-    let pinned = queue.pin();
+    let stack = Stack::with_reclaimer(domain.clone());
+    stack.push("last");
+    let pinned = stack.pin();
     assert_eq!(pinned.pop(), Some("last"));
     drop(pinned);
     domain.collect();
