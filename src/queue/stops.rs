@@ -79,12 +79,9 @@ impl Stop {
                     return None;
                 }
                 let value = ManuallyDrop::new(large(next));
-                let new = OwnQueue::<S>::segment(&queue.reclaimer().pin(), &value)?;
+                let mut new = OwnQueue::<S>::segment(&queue.reclaimer().pin(), &value)?;
+                new.ordinal = tail.ordinal + 1;
                 tail.next.store(new.into_ptr(), SeqCst);
-                // As a push does it before.
-                let new = at(tail.next.load(SeqCst))?;
-                // SAFETY: nobody else looks.
-                unsafe { (&raw const new.ordinal).cast_mut().write(tail.ordinal + 1) };
                 Some((Some(*value), false))
             }
             Self::PopHasClaimed => {
