@@ -407,7 +407,7 @@ fn queue_session<S: Scheme>(domain: &Domain<S>, ledger: &Ledger, memory: &OneFai
     };
     for number in 0..2 * VALUES {
         let value = large(Tracked::new(ledger, number));
-        if let Err(error) = memory.during(|| queue.try_push(value)) {
+        if let Some(error) = memory.during(|| queue.try_push(value).err()) {
             let (back, _) = error.into_inner();
             assert_eq!(back.value(), number);
             refused += 1;
