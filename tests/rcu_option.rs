@@ -35,6 +35,21 @@ for_each_scheme! {
         subject.settle(domain, &ledger);
     }
 
+    /// What is retired is the link's own pointer: that of a mapped reference may only be read.
+    fn an_exchange_takes_a_mapped_reference(subject) {
+        let (domain, ledger) = (subject.domain(), Ledger::new());
+        let cell = RcuOption::with_reclaimer(Some(Tracked::new(&ledger, 1)), domain.clone());
+        let pinned = cell.pin();
+        let one = Ref::map(pinned.load().expect("it is there"), |value| value);
+        let new = pinned.compare_exchange(Some(&one), Some(Tracked::new(&ledger, 2)));
+        assert_eq!(new.expect("nobody else is here").map(|new| new.value()), Some(2));
+        assert_eq!(one.value(), 1);
+        drop(one);
+        drop(pinned);
+        drop(cell);
+        subject.settle(domain, &ledger);
+    }
+
     fn an_exchange_wants_the_very_value(subject) {
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let tracked = |number| Tracked::new(&ledger, number);
