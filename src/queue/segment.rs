@@ -49,8 +49,8 @@ const EMPTY: u8 = 0;
 const FULL: u8 = 1;
 const POISONED: u8 = 2;
 
-/// The size of a segment in bytes, where its values are not too large for that. Measured: with 1 KiB
-/// a push and pop cost a tenth more, with 4 KiB nothing less.
+/// The size of a segment in bytes, where its values are not too large for that: with 112 words in it
+/// the cost of a new one is shared by many, and a small queue is still small.
 const BYTES: usize = 2 << 10;
 
 /// So many cells there are at least, however large the values.

@@ -171,10 +171,14 @@ fn check<S: Scheme>(stop: Stop, passed: usize, held: usize) -> bool {
 fn check_all<S: Scheme>() {
     for stop in STOPS {
         let mut stopped = 0;
-        let step = if cfg!(miri) { 3 } else { 1 };
-        for passed in (0..=CELLS + 1).step_by(step) {
+        // Under Miri only those that lead to each of the stops.
+        let few = cfg!(miri);
+        let all_passed = (0..=CELLS + 1).filter(|passed| !few || [0, 3, CELLS].contains(passed));
+        for passed in all_passed {
             for held in [0, 1, CELLS - 1, CELLS, CELLS + 1] {
-                stopped += usize::from(check::<S>(stop, passed, held));
+                if !few || [0, 1, CELLS].contains(&held) {
+                    stopped += usize::from(check::<S>(stop, passed, held));
+                }
             }
         }
         assert!(stopped > 0, "{stop:?}: the test is in vain");
