@@ -430,8 +430,8 @@ impl State {
     fn batch(&self) -> usize {
         // Such a model is about barriers. It sees neither the hint nor what hangs on it.
         #[cfg(any(loom, crossbeam_loom))]
-        if self.records.nobody_collects() {
-            return self.records.batch();
+        if let Some(batch) = self.records.batch_of_model() {
+            return batch;
         }
         self.records.batch().max(2 * self.slots_seen.load(counter::Relaxed))
     }

@@ -128,9 +128,10 @@ impl<X> Records<X> {
         self.barriers().batch().min(self.settings.max_batch)
     }
 
+    /// What its builder says, where [nobody collects](crate::Builder::nobody_collects).
     #[cfg(any(loom, crossbeam_loom))]
-    pub(crate) fn nobody_collects(&self) -> bool {
-        self.settings.nobody_collects
+    pub(crate) fn batch_of_model(&self) -> Option<usize> {
+        self.settings.nobody_collects.then_some(self.settings.max_batch)
     }
 
     /// All records.

@@ -1,7 +1,8 @@
 //! Our hazard pointers: what can go wrong with slots and their blocks, of two slots here. See the
 //! head of `src/hazard.rs`.
 
-use sexton::{Hazard, Reclaimer};
+use loom::thread::yield_now;
+use sexton::{Domain, Hazard, Reclaimer, hazard};
 
 use crate::model::{Limits, explore, together};
 use crate::scheme::{Links, read, warm_up};
@@ -104,6 +105,70 @@ fn two_who_scan_leave_what_is_protected() {
                     assert!([0, 10, 11].contains(&read(&one)));
                     assert!([1, 20, 21].contains(&read(&other)));
                 },
+            ],
+        );
+    });
+}
+
+/// Where two objects are worth a barrier.
+fn in_batches_of_two() -> Domain<Hazard> {
+    hazard::Builder::new().max_batch(2).nobody_collects().build()
+}
+
+/// Protects what a link leads to, lets others get on, and reads it.
+fn read_slowly(links: &Links<Hazard, 2>) {
+    let guard = links.domain.pin();
+    let mut shield = guard.shield();
+    shield.protect(&links.links[0]);
+    yield_now();
+    assert!([0, 10, 11, 12].contains(&read(&shield)));
+}
+
+/// Guards I2 of `src/barrier.rs`: a barrier that had ended serves nothing that was retired after it.
+#[test]
+fn a_barrier_serves_nothing_that_is_retired_after_it() {
+    explore(Limits::preemptions(2, 3).asymmetric(), || {
+        together(
+            Links::<Hazard, 2>::in_domain(in_batches_of_two(), 0),
+            |links| {
+                let guard = links.domain.pin();
+                links.replace(&guard, 1, 20);
+                links.replace(&guard, 1, 21);
+            },
+            [
+                |links| {
+                    let guard = links.domain.pin();
+                    links.replace(&guard, 0, 10);
+                    links.replace(&guard, 0, 11);
+                },
+                read_slowly,
+            ],
+        );
+    });
+}
+
+/// Guards I1 of `src/barrier.rs`, the fence of a ticket: another thread's barrier serves what was
+/// unlinked before it, and who comes after that barrier sees that it was.
+#[test]
+fn a_barrier_of_another_thread_serves_what_is_unlinked() {
+    explore(Limits::preemptions(1, 2).asymmetric(), || {
+        together(
+            Links::<Hazard, 2>::in_domain(in_batches_of_two(), 0),
+            warm_up,
+            [
+                |links| {
+                    let guard = links.domain.pin();
+                    links.replace(&guard, 0, 10);
+                    links.replace(&guard, 0, 11);
+                    yield_now();
+                    links.replace(&guard, 0, 12);
+                },
+                |links| {
+                    let guard = links.domain.pin();
+                    links.replace(&guard, 1, 20);
+                    links.replace(&guard, 1, 21);
+                },
+                read_slowly,
             ],
         );
     });
