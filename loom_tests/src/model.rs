@@ -25,6 +25,10 @@ pub(crate) struct Limits {
     /// How many steps an iteration may have, all threads together: a model that needs more hangs.
     branches: usize,
     reuse: Reuse,
+    #[cfg_attr(
+        not(loom_barriers),
+        allow(dead_code, reason = "published loom has no such barriers")
+    )]
     asymmetric: bool,
     iterations: Option<usize>,
 }

@@ -363,11 +363,13 @@ impl<T> Segment<T> {
         }
         // A pusher is on its way.
         if index < self.enqueued() {
-            for _ in 0..PATIENCE {
+            let mut looks = PATIENCE;
+            while looks > 0 {
                 hint::spin_loop();
                 if cell.is_full() {
                     return true;
                 }
+                looks -= 1;
             }
         }
         cell.decide()
