@@ -127,7 +127,9 @@ impl<'d, S: Scheme> Guard<'d, S> {
     #[inline]
     pub fn try_owned<T>(&self, value: T) -> Result<Owned<T, S>, AllocError<T>> {
         let vtable = Vtable::of::<S::Header, T>();
-        let Some(place) = self.try_place(vtable) else { return Err(AllocError(value)) };
+        // SAFETY: a vtable for headers of this scheme.
+        let place = unsafe { self.try_place(vtable) };
+        let Some(place) = place else { return Err(AllocError(value)) };
         // SAFETY: a place for a `T` (`retired`: I1), which nobody else knows.
         unsafe {
             let place = place.cast::<T>();
@@ -138,13 +140,17 @@ impl<'d, S: Scheme> Guard<'d, S> {
 
     /// The place for the value in a new block, with a header before it; `None` if there is no memory.
     ///
-    /// The vtable is one for headers of this scheme. The value, and a front, are not there yet.
+    /// The value, and a front, are not there yet.
+    ///
+    /// # Safety
+    /// The vtable was made for headers of this scheme.
     #[inline]
-    pub(crate) fn try_place(&self, vtable: &'static Vtable) -> Option<NonNull<u8>> {
+    pub(crate) unsafe fn try_place(&self, vtable: &'static Vtable) -> Option<NonNull<u8>> {
         // SAFETY: I1.
         let block = unsafe { S::allocate(self.domain, &self.section, vtable) }?;
-        // SAFETY: the block has the vtable's layout, so the header has its place in it, aligned
-        // (`retired`: I1, I2), and nobody else knows it.
+        // SAFETY: the block has the vtable's layout, so the header, which is of the type that the
+        // vtable was made for (the caller's), has its place in it, aligned (`retired`: I1, I2), and
+        // nobody else knows it.
         unsafe {
             let place = block.add(vtable.value_offset());
             header(place).write(S::header(self.domain, &self.section, vtable));

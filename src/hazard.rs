@@ -166,8 +166,8 @@ impl Default for Block {
 impl Block {
     /// The next block, if there is one.
     fn next(&self) -> Option<&Self> {
-        // Acquire: pairs with the Release of `Slots::one_block_more`. SAFETY: from a box that lives as long
-        // as the record.
+        // Acquire: pairs with the Release of `Slots::one_block_more`. SAFETY: from a box that lives as
+        // long as the record.
         unsafe { self.next.load(Ordering::Acquire).as_ref() }
     }
 

@@ -30,8 +30,8 @@
 //!
 //! # Linearization
 //!
-//! `push`, `push_all` and a successful `pop` at their CAS, `pop_all` at its swap; an empty `pop`, `is_empty` and `peek` at their
-//! (last) load of the head.
+//! `push`, `push_all` and a successful `pop` at their CAS, `pop_all` at its swap; an empty `pop`,
+//! `is_empty` and `peek` at their (last) load of the head.
 //!
 //! # Orderings
 //!

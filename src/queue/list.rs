@@ -184,7 +184,8 @@ impl<T, R: Reclaimer> Queue<T, R> {
         value: &ManuallyDrop<T>,
     ) -> Option<Owned<Segment<T>, R::Scheme>> {
         let vtable = Vtable::of::<<R::Scheme as Scheme>::Header, Segment<T>>();
-        let place = guard.try_place(vtable)?.cast();
+        // SAFETY: a vtable for headers of this scheme.
+        let place = unsafe { guard.try_place(vtable) }?.cast();
         // SAFETY: the node's own place; a segment has nothing to drop, so the copy may be forgotten.
         unsafe {
             Segment::make(place, value);

@@ -218,7 +218,8 @@ impl<K, V, S: Scheme> Loose<K, V, S> {
     ) -> Result<Self, Entry<K, V>> {
         let entry = Entry { key, value };
         let vtable = Vtables::<S::Header, K, V>::of(height);
-        let Some(place) = guard.try_place(vtable) else { return Err(entry) };
+        // SAFETY: a vtable for headers of this scheme.
+        let Some(place) = (unsafe { guard.try_place(vtable) }) else { return Err(entry) };
         let node = place.cast::<Node<K, V>>();
         let building = if height > 1 { BUILDING } else { 0 };
         let state = building | (height * LEVEL) | (height << HEIGHT_SHIFT);
