@@ -6,20 +6,21 @@
 //!
 //! *To migrate a slot*, once or by any number of helpers at a time, until it is final (W1):
 //!
-//! 1. *Freeze.* CAS in the FROZEN bit. An empty slot is final then. An entry is covered first, and
-//!    stays so to the end.
+//! 1. *Freeze.* CAS in the FROZEN bit. An empty slot is final then, and a tombstone, which becomes
+//!    MOVED. An entry is covered first, and stays so to the end.
 //! 2. *Copy.* Walk the entry's path in the next table. If the entry is met there (the same node),
-//!    another helper has put it there. At the first empty slot, **look at the old slot again**: if it
-//!    is not the frozen entry any more, it is MOVED: done. Else CAS the entry into the empty slot; who
-//!    fails looks at that slot again.
+//!    another helper has put it there. If another one of the same mark is met, it gets MORE (T3). At
+//!    the first empty slot, **look at the old slot again**: if it is not the frozen entry any more, it
+//!    is MOVED: done. Else CAS the entry into the empty slot; who fails looks at that slot again.
 //! 3. *Commit.* CAS the old slot from the frozen entry to MOVED.
 //!
 //! *A search* looks for a key in the root table. If it is not there, and a frozen slot was met on
 //! its path (frozen, moved or empty), it looks in the next table as well.
 //!
-//! *A writer* changes an entry that it finds, not frozen, in the root table, by a CAS on its slot. It
-//! puts a new key into the root table if there is no next one. Otherwise it migrates its key's whole
-//! path, and then works in the next table.
+//! *A writer* changes an entry that it finds, not frozen, in the root table, by a CAS on its slot; so
+//! it does with a tombstone of its mark, if it has met nothing frozen. It puts a new key into an empty
+//! slot of the root table if there is no next one. Otherwise it migrates its key's whole path (up to
+//! the empty slot, whatever ends a search before), and then works in the next table.
 //!
 //! # Why this is right
 //!
@@ -30,19 +31,23 @@
 //!   after its own path, on which the old slot stands, was migrated: after MOVED was in the old slot.
 //!   B has loaded from p (Acquire) what came after that, so when it looked at the old slot again, it
 //!   found MOVED, and has not put the entry anywhere. (The same holds for a helper that sleeps for
-//!   long, and for the migration after this one.)
+//!   long, and for the migration after this one. If it gives MORE to a slot meanwhile: there may be
+//!   nothing behind that slot, so its tombstone is not used again, and nothing worse.)
 //! - **M2.** *Where an entry is.* In its root slot, until that is MOVED; in its next slot from then
 //!   on. A writer takes it out of the one place only when the other one does not hold it: an entry
 //!   that is not frozen has not been copied; after its path was migrated it is MOVED.
-//! - **M3.** *One slot a key, in both tables together.* A new key is put into the next table when its
+//! - **M3.** *One slot a key, in both tables together.* A key is put into the next table when its
 //!   whole path in the root is final, the empty slot at its end included. Whoever puts the same key
-//!   into the root needs that very slot, or one before it, where it would have been met (T3).
-//! - **M4.** *A search misses nothing.* Let it end at a slot of the root table that is empty and not
-//!   frozen, at that moment. Then no writer of the key has gone to the next table yet (M3). So if the
-//!   key is in the map, it was put in at a slot the search had not reached, which is behind its end: it
-//!   was not in at that moment; or it was moved, and the search has met MOVED, and looks in the next
-//!   table: if it is not there now, it has been removed meanwhile. If the end is frozen, or the search
-//!   went round, the key cannot come into the root table any more, and what it holds of it was seen.
+//!   into the root needs that very slot, or one before it, where it would have been met (T3), or a
+//!   tombstone of its mark on the same path (keys of one mark have one path).
+//! - **M4.** *A search misses nothing.* Let it end at a slot of the root table that is not frozen at that
+//!   moment: empty, or the last of the mark. Then no writer of the key has gone to the next table yet
+//!   (M3). So if the key is in the map, it is at a slot behind, which the empty one or T3 excludes at
+//!   that moment; or at one that was passed: so it was put in there since, which T3 excludes for slots
+//!   of its mark, and the empty one was not passed; or it was moved, and the search has met
+//!   MOVED, and looks in the next table: if it is not there now, it has been removed meanwhile. If
+//!   the end is frozen, or the search went round, the key cannot come into the root table any more,
+//!   and what it holds of it was seen.
 //! - **M5.** *One migration at a time.* `next` of a table is set while it is the root. So there are at
 //!   most two tables that anybody works in, and who finds a frozen slot in the next one finds that
 //!   the root has moved on, and begins again.
@@ -73,7 +78,7 @@ use super::entry::Node;
 use super::table::{
     Admission, End, MIN_SLOTS, Search, Shortage, Table, capacity_of, room_for, slots_for,
 };
-use super::word::Word;
+use super::word::{Mark, Slot, Word};
 use crate::atomic::{Atomic, Owned, Ptr};
 use crate::guard::{Guard, Shield};
 use crate::scheme::Scheme;
@@ -171,6 +176,21 @@ pub(super) struct Group<'g, K, V, S: Scheme> {
 impl<K, V, S: Scheme> Spot<'_, K, V, S> {
     pub(super) fn is_found(&self) -> bool {
         self.end == End::Found
+    }
+
+    fn slot(&self) -> &Slot<Node<K, V>> {
+        self.table.slot(self.at)
+    }
+
+    /// CASes an entry of the key into the slot. It comes back if that was changed meanwhile.
+    fn put(&self, node: Owned<Node<K, V>, S>) -> Result<(), Owned<Node<K, V>, S>> {
+        let mark = Mark::of(node.hash);
+        let node = node.into_ptr();
+        if self.word.change(self.slot(), self.word.replaced(node, mark)) {
+            return Ok(());
+        }
+        // SAFETY: it was not shared.
+        Err(unsafe { Owned::from_ptr(node) })
     }
 
     pub(super) fn node(&self) -> Option<&Node<K, V>> {
@@ -331,7 +351,9 @@ impl<K, V> Tables<K, V> {
             let search = root.search(hash, &mut entry, &mut is);
             let stays = match search.end {
                 End::Found => !search.word.is_frozen(),
-                End::Empty | End::Round => !search.met_frozen && !root.has_next(),
+                // It would stay in its slot, which is not final.
+                End::Tomb => !search.met_frozen,
+                End::Other | End::Empty | End::Round => !search.met_frozen && !root.has_next(),
             };
             let (table, young, search) = if stays {
                 (root, false, search)
@@ -346,6 +368,11 @@ impl<K, V> Tables<K, V> {
                 (next, true, search)
             };
             let Search { end, at, word, passed, .. } = search;
+            if end == End::Other {
+                // T3. Whether it was done here or not: look again.
+                word.change(table.slot(at), word.with_more());
+                continue;
+            }
             return Some(Spot { table, young, end, at, word, passed, entry });
         }
     }
@@ -360,10 +387,23 @@ impl<K, V> Tables<K, V> {
         let Some(spot) = spot else {
             return Err(self.refuse(node, self.start(guard, None, MIN_SLOTS)));
         };
-        let table = &spot.table;
-        if spot.end != End::Empty {
-            return Err(self.refuse(node, self.widen(guard, spot)));
+        match spot.end {
+            End::Empty => self.take_empty(guard, spot, node),
+            End::Tomb => self.take_tomb(guard, spot, node),
+            End::Found | End::Other | End::Round => {
+                Err(self.refuse(node, self.widen(guard, spot)))
+            }
         }
+    }
+
+    /// T3: puts an entry into the empty slot at the end of its path.
+    fn take_empty<S: Scheme>(
+        &self,
+        guard: &Guard<'_, S>,
+        spot: &Spot<'_, K, V, S>,
+        node: Owned<Node<K, V>, S>,
+    ) -> Result<(), Refusal<K, V, S>> {
+        let table = &spot.table;
         let (shard, before) = match table.admit(spot.young) {
             Admission::Granted { shard, before } => (shard, before),
             Admission::Closed => return Err(Refusal::Again(node)),
@@ -372,19 +412,35 @@ impl<K, V> Tables<K, V> {
                 return Err(Refusal::Again(node));
             }
         };
-        let hash = node.hash;
-        let node = node.into_ptr();
-        // T3.
-        if !spot.word.change(table.slot(spot.at), Word::of(node, hash)) {
+        if let Err(back) = spot.put(node) {
             table.dismiss(shard);
-            // SAFETY: it was not shared.
-            return Err(Refusal::Again(unsafe { Owned::from_ptr(node) }));
+            return Err(Refusal::Again(back));
         }
         self.count(1);
         if spot.young || table.is_time_to_look(before) || spot.passed > LONG_PATH {
             self.look_after(guard, After::Insertion { passed: spot.passed });
         }
         Ok(())
+    }
+
+    /// T3: puts an entry into the tombstone of its mark.
+    fn take_tomb<S: Scheme>(
+        &self,
+        guard: &Guard<'_, S>,
+        spot: &Spot<'_, K, V, S>,
+        node: Owned<Node<K, V>, S>,
+    ) -> Result<(), Refusal<K, V, S>> {
+        spot.put(node).map_err(Refusal::Again)?;
+        self.count(1);
+        self.help_on(guard, spot);
+        Ok(())
+    }
+
+    /// What a writer does that has used no slot: it helps the migration on that is under way.
+    fn help_on<S: Scheme>(&self, guard: &Guard<'_, S>, spot: &Spot<'_, K, V, S>) {
+        if spot.young || spot.table.has_next() {
+            self.look_after(guard, After::Insertion { passed: 0 });
+        }
     }
 
     fn refuse<S: Scheme>(
@@ -406,24 +462,18 @@ impl<K, V> Tables<K, V> {
         spot: &Spot<'_, K, V, S>,
         node: Owned<Node<K, V>, S>,
     ) -> Result<(), Owned<Node<K, V>, S>> {
-        let hash = node.hash;
-        let node = node.into_ptr();
-        if !spot.word.change(spot.table.slot(spot.at), Word::of(node, hash)) {
-            // SAFETY: it was not shared.
-            return Err(unsafe { Owned::from_ptr(node) });
-        }
+        spot.put(node)?;
         // SAFETY: M6: we have taken it out.
         unsafe { guard.retire(spot.word.node()) };
-        if spot.young || spot.table.has_next() {
-            self.look_after(guard, After::Insertion { passed: 0 });
-        }
+        self.help_on(guard, spot);
         Ok(())
     }
 
     /// Removes the entry that was found. False if it was changed meanwhile.
     pub(super) fn remove<S: Scheme>(&self, guard: &Guard<'_, S>, spot: &Spot<'_, K, V, S>) -> bool {
         let table = &spot.table;
-        if !spot.word.change(table.slot(spot.at), Word::TOMB) {
+        let Some(node) = spot.node() else { return false };
+        if !spot.word.change(spot.slot(), spot.word.removed(Mark::of(node.hash))) {
             return false;
         }
         // SAFETY: M6: we have taken it out.
@@ -483,8 +533,8 @@ impl<K, V> Tables<K, V> {
         while used + room_for(least) >= least {
             least *= 2;
         }
-        let better = wanted.max(least);
-        (better < slots || is_full || is_cluttered).then_some(better)
+        // If that is no smaller, then as tombstones are in the way: without them, the next one is.
+        Some(wanted.max(least))
     }
 
     /// Hangs a next table to the root, if it has none, or makes the first one. (M5: a root that is
@@ -652,7 +702,7 @@ impl<K, V> Tables<K, V> {
             let slot = table.slot(at);
             let word = Word::load_exclusive(slot);
             if word.has_node() {
-                Word::TOMB.store_exclusive(slot);
+                Word::SPENT.store_exclusive(slot);
                 self.count(-1);
                 // SAFETY: it was in the map, so it is not retired, and now it is ours.
                 return Some((unsafe { Owned::from_ptr(word.node()) }, at + 1));
@@ -734,6 +784,7 @@ impl<K, V> Table<K, V> {
     /// Migrates a slot, until it is final: returns what it holds then.
     fn migrate_slot<S: Scheme>(
         &self,
+        guard: &Guard<'_, S>,
         young: &Self,
         at: usize,
         entry: &mut NodeShield<'_, K, V, S>,
@@ -755,7 +806,7 @@ impl<K, V> Table<K, V> {
                 word = word.frozen();
                 // SAFETY: covered (M6); nodes of this map, of this domain.
                 if let Some(node) = unsafe { entry.as_ref() }.filter(|_| word.has_node()) {
-                    young.copy(word, node.hash, || Word::load(slot) == word);
+                    young.copy(guard, word, node.hash, || Word::load(slot) == word);
                     word.commit(slot);
                 }
             }
@@ -766,13 +817,21 @@ impl<K, V> Table<K, V> {
 
     /// Sees to it that a frozen entry of the table before is put in here, once (M1). The caller covers
     /// it; `is_there` says whether it is still in its old slot.
-    fn copy(&self, word: Word<Node<K, V>>, hash: u64, is_there: impl Fn() -> bool) {
-        let copy = Word::of(word.node(), hash);
+    fn copy<S: Scheme>(
+        &self,
+        guard: &Guard<'_, S>,
+        word: Word<Node<K, V>>,
+        hash: u64,
+        is_there: impl Fn() -> bool,
+    ) {
+        let mark = Mark::of(hash);
         let mut at = self.home(hash);
         let mut passed = 0;
         while passed < self.len() {
-            let found = Word::load(self.slot(at));
-            if found.node() == word.node() {
+            let slot = self.slot(at);
+            let found = Word::load(slot);
+            // M5: what is frozen here, is so after all of the table before was final.
+            if found.node() == word.node() || found.is_frozen() {
                 return;
             }
             if found.is_empty() {
@@ -781,10 +840,15 @@ impl<K, V> Table<K, V> {
                     return;
                 }
                 self.expect_moved(1);
-                if found == Word::EMPTY && found.change(self.slot(at), copy) {
+                if found.change(slot, Word::of(word.node(), mark)) {
                     return;
                 }
                 self.unexpect_moved(1);
+                continue;
+            }
+            // (A tombstone of this mark: then all of it was moved, and `is_there` will say so.)
+            let may_be_last = found.may_have(mark) && found.has_node() && !found.has_more();
+            if may_be_last && !Self::passes(guard, slot, found, mark) {
                 continue;
             }
             passed += 1;
@@ -793,13 +857,29 @@ impl<K, V> Table<K, V> {
         assert!(!is_there(), "M8: the next table has room for all entries");
     }
 
+    /// T3: gives MORE to an entry, if it is of this mark. False if it has changed: look again.
+    #[cold]
+    fn passes<S: Scheme>(
+        guard: &Guard<'_, S>,
+        slot: &Slot<Node<K, V>>,
+        word: Word<Node<K, V>>,
+        mark: Mark,
+    ) -> bool {
+        let mut entry = guard.shield();
+        let Ok(word) = word.cover(slot, &mut entry) else { return false };
+        // SAFETY: covered (M6); nodes of this map, of this domain.
+        let other = unsafe { entry.as_ref() };
+        let has_mark = other.is_some_and(|other| Mark::of(other.hash) == mark);
+        !has_mark || word.change(slot, word.with_more())
+    }
+
     /// Migrates the path of a hash, the empty slot at its end included; says how many slots come
     /// before that.
     fn migrate_path<S: Scheme>(&self, guard: &Guard<'_, S>, young: &Self, hash: u64) -> usize {
         let mut entry = guard.shield();
         let mut at = self.home(hash);
         for passed in 0..self.len() {
-            if self.migrate_slot(young, at, &mut entry).is_empty() {
+            if self.migrate_slot(guard, young, at, &mut entry).is_empty() {
                 return passed;
             }
             at = self.after(at);
@@ -813,7 +893,7 @@ impl<K, V> Table<K, V> {
         self.slots()[chunk.clone()].iter().for_each(|slot| Word::load(slot).prefetch());
         let mut entry = guard.shield();
         chunk.for_each(|at| {
-            self.migrate_slot(young, at, &mut entry);
+            self.migrate_slot(guard, young, at, &mut entry);
         });
     }
 
@@ -935,8 +1015,8 @@ impl<K, V> Table<K, V> {
             let word = Word::load_exclusive(slot);
             // SAFETY: what is in a table is not retired.
             if let Some(node) = unsafe { word.node().as_ref() } {
-                if !(word.is_frozen() && other.has_exclusive(word, node.hash)) {
-                    other.put_exclusive(Word::of(word.node(), node.hash), node.hash);
+                if !(word.is_frozen() && other.has_exclusive(word.node(), node.hash)) {
+                    other.put_exclusive(word.node(), node.hash);
                 }
             }
         }

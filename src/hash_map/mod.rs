@@ -78,8 +78,8 @@ use crate::scheme::Scheme;
 ///
 /// # Memory
 /// An entry is one node: key, value, the hash, and what the scheme adds; and a slot of the table, one
-/// word. The slot of a removed entry is not used again until the table is exchanged. That happens
-/// when three quarters of the slots were used, or a path has become longer than 128 slots and there
+/// word. The slot of a removed entry waits for that key to come back, and is not used by others until
+/// the table is exchanged. That happens when three quarters of the slots were used, or a path has become longer than 128 slots and there
 /// is something to gain (a larger table, while a quarter of it is in use; one without so many removed
 /// entries): for one of twice the size, or of the same; for a smaller one when there is an entry to 16
 /// slots. It is noticed by an insertion or removal, if not by the first one, and done little by little

@@ -4,17 +4,25 @@
 //!   its hash's top bits; its *path* goes from there, slot by slot and round the end, to the first
 //!   empty slot (frozen or not), that one included; or once around if there is none.
 //! - **T2.** An entry stands on its path. Slots do not become empty again (W1), so it stays there.
-//! - **T3.** *One slot a key.* A key is put into the first empty slot of its path, by a CAS. Two who
-//!   put in the same key meet there: were one's slot behind the other's, he would have passed it
-//!   when it was taken already, and seen the key; or before, and used it.
+//! - **T3.** *One slot a key, and one a mark that may change hands.* Whoever takes an empty slot has
+//!   given MORE to each slot of his mark that he has passed (or made it SPENT), or found it so. So of
+//!   a mark's slots all but the last one are of this kind, and stay so (W3). The last one ends a
+//!   search: behind it there is nothing of the mark, and what is before it is for other keys.
+//!   There a key is put in, if it is a tombstone. If it holds another key, its word gets MORE, and then
+//!   the search goes on, to the empty slot at the path's end. All this is by CAS from what was seen,
+//!   so two who put in the same key meet, at the last slot or at the empty one.
+//!
+//! (Why the other slots are passed: let A hold the first slot of a mark, and B, of the same mark, the
+//! second one. If the first were used again when A is gone, somebody who puts in B, and has passed
+//! A, might take an empty slot behind, when B has been removed and was put in again in the first.)
 //!
 //! # Room
 //!
-//! Tombstones are not used again, so slots run out. Sharded counters say how many are used: each is
-//! counted up before its slot is taken, and down again if it was not. So their sum, taken in any
+//! Tombstones are used again by their own keys only, so slots run out. Sharded counters say how many
+//! are used: each is counted up before its slot is taken, and down again if it was not. So their sum, taken in any
 //! order, is never less than the slots that were taken before it was begun.
 //!
-//! - **T4.** A key that is new to the table takes a slot only after [`admit`](Table::admit): it was
+//! - **T4.** A key takes an empty slot only after [`admit`](Table::admit): it was
 //!   counted, and *then* no next table was seen. So for whoever has seen a next table and has then
 //!   issued a full fence, the sum is no less than the slots that will *ever* be taken: who is not in
 //!   it issued his fence later, and sees the next table. (*store `used`; fence; load `next`* against
@@ -29,8 +37,8 @@ use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 use crossbeam_utils::CachePadded;
 
 use super::entry::Node;
-use super::word::{Slot, Word};
-use crate::atomic::{Atomic, Owned};
+use super::word::{Mark, Slot, Word};
+use crate::atomic::{Atomic, Owned, Ptr};
 use crate::guard::{Guard, Shield};
 use crate::scheme::Scheme;
 use crate::sharded::{SHARDS, my_shard};
@@ -128,6 +136,10 @@ pub(super) struct Search<N> {
 pub(super) enum End {
     /// The entry; it is covered.
     Found,
+    /// A tombstone of this very mark, the last of its slots: here the key is put in again (T3).
+    Tomb,
+    /// The last slot of this mark has another key's entry; it is covered (T3).
+    Other,
     /// An empty slot.
     Empty,
     /// All slots were passed.
@@ -196,7 +208,8 @@ impl<K, V> Table<K, V> {
         (at + 1) & (self.len() - 1)
     }
 
-    /// Goes along the path of a hash, to an entry with that hash for which `is` says so.
+    /// Goes along the path of a hash, to an entry with that hash for which `is` says so; or to where
+    /// it ends without (T3).
     #[inline]
     pub(super) fn search<S: Scheme>(
         &self,
@@ -204,23 +217,30 @@ impl<K, V> Table<K, V> {
         shield: &mut Shield<'_, Node<K, V>, S>,
         mut is: impl FnMut(&Node<K, V>) -> bool,
     ) -> Search<Node<K, V>> {
+        let mark = Mark::of(hash);
         let mut at = self.home(hash);
         let mut met_frozen = false;
         let mut passed = 0;
         loop {
             let slot = self.slot(at);
             let mut word = Word::load(slot);
-            while word.may_have(hash) && word.has_node() {
+            let mut end = None;
+            while word.may_have(mark) {
+                if !word.has_node() {
+                    end = (word == Word::tomb(mark)).then_some(End::Tomb);
+                    break;
+                }
                 match word.cover(slot, shield) {
                     Ok(covered) => {
                         word = covered;
                         // SAFETY: covered: it stood in its slot after the announcement, so it was
                         // not retired (M6 of `migrate`); nodes of this map, of this domain.
-                        let node = unsafe { shield.as_ref() };
+                        let Some(node) = (unsafe { shield.as_ref() }) else { break };
                         // In a model the key is looked at in any case: a dead one is noticed.
-                        let is_alike = |node: &Node<K, V>| MODEL || node.hash == hash;
-                        if node.is_some_and(|node| is_alike(node) && is(node)) {
-                            return Search { end: End::Found, at, word, passed, met_frozen };
+                        if (MODEL || node.hash == hash) && is(node) {
+                            end = Some(End::Found);
+                        } else if Mark::of(node.hash) == mark && !word.has_more() {
+                            end = Some(End::Other);
                         }
                         break;
                     }
@@ -229,7 +249,10 @@ impl<K, V> Table<K, V> {
             }
             met_frozen |= word.is_frozen();
             if word.is_empty() {
-                return Search { end: End::Empty, at, word, passed, met_frozen };
+                end = Some(End::Empty);
+            }
+            if let Some(end) = end {
+                return Search { end, at, word, passed, met_frozen };
             }
             passed += 1;
             if passed == self.len() {
@@ -313,24 +336,35 @@ impl<K, V> Table<K, V> {
     }
 
     /// Puts an entry in, for whoever has the table to himself and knows that it is not in yet.
-    pub(super) fn put_exclusive(&self, word: Word<Node<K, V>>, hash: u64) {
+    pub(super) fn put_exclusive(&self, node: Ptr<Node<K, V>>, hash: u64) {
+        let mark = Mark::of(hash);
         let mut at = self.home(hash);
-        while !Word::load_exclusive(self.slot(at)).is_empty() {
+        loop {
+            let slot = self.slot(at);
+            let word = Word::load_exclusive(slot);
+            if word.is_empty() {
+                break Word::of(node, mark).store_exclusive(slot);
+            }
+            // SAFETY: what is in a table that somebody has to himself is not retired.
+            let other = unsafe { word.node().as_ref() }.filter(|_| word.may_have(mark));
+            // T3.
+            if other.is_some_and(|other| Mark::of(other.hash) == mark) {
+                word.with_more().store_exclusive(slot);
+            }
             at = self.after(at);
         }
-        word.store_exclusive(self.slot(at));
         self.expect_moved(1);
     }
 
     /// Whether this very node is in, for whoever has the table to himself.
-    pub(super) fn has_exclusive(&self, word: Word<Node<K, V>>, hash: u64) -> bool {
+    pub(super) fn has_exclusive(&self, node: Ptr<Node<K, V>>, hash: u64) -> bool {
         let mut at = self.home(hash);
         for _ in 0..self.len() {
             let found = Word::load_exclusive(self.slot(at));
             if found.is_empty() {
                 return false;
             }
-            if found.node() == word.node() {
+            if found.node() == node {
                 return true;
             }
             at = self.after(at);

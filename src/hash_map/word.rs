@@ -5,19 +5,33 @@
 //! +----------+-------------------------------+----+----+--------+
 //! | hash     | address of the entry's node   |GONE|WIDE| FROZEN |
 //! +----------+-------------------------------+----+----+--------+
+//! | hash     | more of the hash              |  1 |  0 |    0   |  a tombstone
+//! +----------+-------------------------------+----+----+--------+
 //!
-//!          put in            removed
-//!  EMPTY ----------> entry ------------> TOMB
-//!    |                |  ^---' replaced
-//!    | freeze         | freeze
-//!    v                v            moved
-//!  EMPTY, FROZEN    entry, FROZEN ------> MOVED
+//!          put in            removed, and put in again
+//!  EMPTY ----------> entry <---------------------------> TOMB
+//!    |                |  ^---' replaced                   | |
+//!    |                |                                   | |
+//!    |                | there is MORE                     | |
+//!    |                v                 removed           | |
+//!    |              entry, MORE ----------------> SPENT <-' |
+//!    |                |  ^---' replaced                     |
+//!    | freeze         | freeze (with MORE or without)       | freeze
+//!    v                v                 moved               v
+//!  EMPTY, FROZEN    entry, FROZEN ------------------------> MOVED
 //! ```
 //!
-//! - **W1.** These are all transitions. So a slot that is not empty never becomes so; TOMB, MOVED and
+//! - **W1.** These are all transitions. So a slot that is not empty never becomes so; SPENT, MOVED and
 //!   a frozen EMPTY are *final*; a frozen entry becomes MOVED or stays.
-//! - **W2.** All entries that ever stand in a slot have equal keys (equal as the user's `Eq` says of
-//!   the one that replaces): a slot's key does not change. Tombstones are not used again.
+//! - **W2.** *A slot's mark does not change.* A *mark* is what a tombstone keeps of a hash: all but
+//!   four bits. All entries that ever stand in a slot have the same one; and as long as it is no
+//!   tombstone in between, equal keys (equal as the user's `Eq` says of the one that replaces).
+//! - **W3.** *MORE stays*, and so does SPENT: a slot that has once been one of them never takes an
+//!   entry of another key.
+//!
+//! So a removed key's slot is used again by keys of the same mark, which is to say, by that key: a key
+//! that comes and goes needs one slot, however often it does. What becomes of two keys with the same
+//! mark, T3 of `table` says; they are so rare that it may be slow.
 //!
 //! # Bits of the hash
 //!
@@ -26,7 +40,7 @@
 //! the crate is compiled ([`HASH_BITS`]), and checked for each node: one whose address does use a top
 //! bit (wider page tables, tagged pointers) stands in its slot without bits of the hash, marked WIDE.
 //! Searches follow it always, and compare the hash that is in the node. It is slower, and nothing
-//! worse.
+//! worse. (MORE is WIDE and GONE together: what has it does without the bits, too.)
 //!
 //! # Orderings
 //!
@@ -48,7 +62,14 @@ const FROZEN: usize = 1;
 const WIDE: usize = 2;
 /// There is no entry any more.
 const GONE: usize = 4;
+/// There is an entry, and others of the same mark have slots behind it.
+const MORE: usize = WIDE | GONE;
 const STATE: usize = FROZEN | WIDE | GONE;
+
+/// The bits of a word that a mark leaves to the state; above these one that is always set, to tell
+/// tombstones from SPENT and MOVED.
+const BELOW_MARK: usize = 0b1111;
+const MARKED: usize = 0b1000;
 
 /// How many bits of the hash stand in a word.
 ///
@@ -68,11 +89,26 @@ const HASH_BITS: u32 = if cfg!(all(
 const HASH_MASK: usize =
     if HASH_BITS == 0 { 0 } else { usize::MAX << ((usize::BITS - HASH_BITS) % usize::BITS) };
 
-/// The bits of a hash that stand in a word: the low ones, as a table goes by the top ones.
-#[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
-fn hash_bits(hash: u64) -> usize {
-    (hash as usize).rotate_right(HASH_BITS) & HASH_MASK
+/// What a tombstone keeps of a hash (W2).
+///
+/// The low bits of the hash, which stand in the words of nodes as well, are at the top; a table goes
+/// by the top bits of the hash, and these are all there: keys of one mark have one path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark(usize);
+
+impl Mark {
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the top bits of what is rotated are meant")]
+    pub(super) fn of(hash: u64) -> Self {
+        let bits = hash.rotate_right(HASH_BITS) >> (u64::BITS - usize::BITS);
+        Self(bits as usize & !BELOW_MARK | MARKED)
+    }
+
+    /// The bits that stand in the words of nodes, too.
+    #[inline]
+    fn hash_bits(self) -> usize {
+        self.0 & HASH_MASK
+    }
 }
 
 /// A slot of a table: one of the words below, or a node's.
@@ -102,9 +138,9 @@ impl<N> Word<N> {
     pub(super) const EMPTY: Self = Self::state(0);
     /// Never used, and never will be.
     const FROZEN_EMPTY: Self = Self::state(FROZEN);
-    /// The entry was removed.
-    pub(super) const TOMB: Self = Self::state(GONE);
-    /// The entry is in the next table, or has been.
+    /// The entry was removed, and there are others of its mark behind it: never used again.
+    pub(super) const SPENT: Self = Self::state(GONE);
+    /// The entry is in the next table, or has been, or there was none.
     const MOVED: Self = Self::state(GONE | FROZEN);
 
     const fn state(state: usize) -> Self {
@@ -113,11 +149,36 @@ impl<N> Word<N> {
 
     /// The word of a node.
     #[inline]
-    pub(super) fn of(node: Ptr<N>, hash: u64) -> Self {
+    pub(super) fn of(node: Ptr<N>, mark: Mark) -> Self {
         let state = |address: usize| {
-            if address & HASH_MASK == 0 { address | hash_bits(hash) } else { address | WIDE }
+            if address & HASH_MASK == 0 { address | mark.hash_bits() } else { address | WIDE }
         };
         Self(Ptr::from_raw(node.as_raw().map_addr(state)))
+    }
+
+    /// The tombstone of an entry: keys of the same mark may be put in here.
+    #[inline]
+    pub(super) const fn tomb(mark: Mark) -> Self {
+        Self::state(mark.0 | GONE)
+    }
+
+    /// What an entry becomes when it is replaced by this node, which has the same mark.
+    #[inline]
+    pub(super) fn replaced(self, node: Ptr<N>, mark: Mark) -> Self {
+        let new = Self::of(node, mark);
+        if self.has_more() { new.with_more() } else { new }
+    }
+
+    /// What an entry becomes when it is removed.
+    #[inline]
+    pub(super) fn removed(self, mark: Mark) -> Self {
+        if self.has_more() { Self::SPENT } else { Self::tomb(mark) }
+    }
+
+    /// The same entry, and there are others of its mark behind it.
+    pub(super) fn with_more(self) -> Self {
+        let state = self.bits() & FROZEN | MORE;
+        Self(Ptr::from_raw(self.node().as_raw().map_addr(|address| address | state)))
     }
 
     #[inline]
@@ -156,22 +217,28 @@ impl<N> Word<N> {
 
     /// W1.
     pub(super) fn is_final(self) -> bool {
-        self == Self::TOMB || self == Self::MOVED || self == Self::FROZEN_EMPTY
+        self == Self::SPENT || self == Self::MOVED || self == Self::FROZEN_EMPTY
     }
 
-    /// Whether this may be an entry with this hash.
+    /// Whether this is an entry with others of its mark behind it.
     #[inline]
-    pub(super) fn may_have(self, hash: u64) -> bool {
-        (self.bits() ^ hash_bits(hash)) & HASH_MASK == 0 || self.bits() & WIDE != 0
+    pub(super) fn has_more(self) -> bool {
+        self.bits() & MORE == MORE
+    }
+
+    /// Whether this may be an entry or a tombstone with this mark.
+    #[inline]
+    pub(super) fn may_have(self, mark: Mark) -> bool {
+        (self.bits() ^ mark.0) & HASH_MASK == 0 || self.bits() & WIDE != 0
     }
 
     /// The entry's node; null if there is none.
     #[inline]
     pub(super) fn node(self) -> Ptr<N> {
-        let strip = |bits: usize| match bits & (WIDE | GONE) {
+        let strip = |bits: usize| match bits & MORE {
             0 => bits & !(HASH_MASK | STATE),
-            WIDE => bits & !STATE,
-            _ => 0,
+            GONE => 0,
+            _ => bits & !STATE,
         };
         Ptr::from_raw(self.0.into_raw().map_addr(strip))
     }
@@ -220,13 +287,16 @@ impl<N> Word<N> {
         slot.compare_exchange(self.0, to.0, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
-    /// Freezes a slot that is empty or holds an entry; true if that was done here.
+    /// Freezes a slot that is not final; true if that was done here.
     pub(super) fn freeze(self, slot: &Slot<N>) -> bool {
         self.change(slot, self.frozen())
     }
 
-    /// The same word, frozen.
+    /// The same word, frozen; for a tombstone that is MOVED.
     pub(super) fn frozen(self) -> Self {
+        if self.bits() & MORE == GONE {
+            return Self::MOVED;
+        }
         Self(Ptr::from_raw(self.0.into_raw().map_addr(|bits| bits | FROZEN)))
     }
 
@@ -242,40 +312,68 @@ mod tests {
 
     const HASH: u64 = 0xabcd_0000_0000_1234;
 
+    fn mark() -> Mark {
+        Mark::of(HASH)
+    }
+
     fn node(address: usize) -> Ptr<u64> {
         Ptr::from_raw(ptr::without_provenance_mut(address))
     }
 
     #[test]
     fn a_word_gives_its_node_back() {
-        for address in [8, 0x7fff_ffff_fff8 & usize::MAX, usize::MAX & !STATE] {
-            let word = Word::of(node(address), HASH);
-            for word in [word, word.frozen()] {
+        for address in [16, 0x7fff_ffff_fff8 & usize::MAX, usize::MAX & !STATE] {
+            let word = Word::of(node(address), mark());
+            let more = word.with_more();
+            assert!(!word.has_more() && more.has_more());
+            assert!(more == more.with_more() && more == more.replaced(node(address), mark()));
+            for word in [word, word.frozen(), more, more.frozen()] {
                 assert_eq!(word.node(), node(address));
-                assert!(word.has_node() && word.may_have(HASH));
+                assert!(word.has_node() && word.may_have(mark()));
                 assert!(!word.is_empty() && !word.is_final());
             }
+            assert!(word.frozen().is_frozen() && word.frozen().with_more() == more.frozen());
+            assert!(word.removed(mark()) == Word::tomb(mark()));
+            assert!(more.removed(mark()) == Word::SPENT);
         }
     }
 
     #[test]
     fn an_address_that_uses_the_top_bits_is_followed_always() {
+        let other = Mark::of(HASH + 1);
         if HASH_BITS > 0 {
-            assert!(!Word::of(node(64), HASH).may_have(HASH + 1));
-            assert!(Word::of(node(HASH_MASK | 64), HASH).may_have(HASH + 1));
+            assert!(!Word::of(node(64), mark()).may_have(other));
+            assert!(Word::of(node(HASH_MASK | 64), mark()).may_have(other));
+            assert!(Word::of(node(64), mark()).with_more().may_have(other));
         }
     }
 
     #[test]
     fn states_have_no_node() {
-        let finals = [Word::<u64>::TOMB, Word::MOVED, Word::FROZEN_EMPTY];
+        let finals = [Word::<u64>::SPENT, Word::MOVED, Word::FROZEN_EMPTY];
         for word in finals {
             assert!(word.is_final());
         }
-        for word in finals.into_iter().chain([Word::EMPTY]) {
-            assert!(!word.has_node());
+        let tombs = [0, HASH, u64::MAX].map(|hash| Word::tomb(Mark::of(hash)));
+        for word in finals.into_iter().chain(tombs).chain([Word::EMPTY]) {
+            assert!(!word.has_node() && !word.has_more());
         }
         assert!(Word::<u64>::EMPTY.is_empty() && Word::<u64>::FROZEN_EMPTY.is_empty());
-        assert!(!Word::<u64>::TOMB.is_empty() && !Word::<u64>::MOVED.is_empty());
+        for word in [Word::<u64>::SPENT, Word::MOVED].into_iter().chain(tombs) {
+            assert!(!word.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_tombstone_is_of_its_mark_alone() {
+        let tomb = Word::<u64>::tomb(mark());
+        assert!(tomb.may_have(mark()) && !tomb.is_final() && !tomb.is_frozen());
+        assert!(tomb.frozen() == Word::MOVED);
+        // The bits that a table goes by, and those that stand in words, are in the mark.
+        for bit in (0..16).chain(u64::BITS - 16..u64::BITS) {
+            if bit >= 16 || HASH_BITS > 0 {
+                assert!(tomb != Word::tomb(Mark::of(HASH ^ 1 << bit)), "{bit}");
+            }
+        }
     }
 }
