@@ -87,6 +87,7 @@ mod guard;
 pub mod hash_map;
 pub mod hash_set;
 pub mod hazard;
+mod prefetch;
 mod queue;
 #[cfg(feature = "rayon")]
 mod rayon;

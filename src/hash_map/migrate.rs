@@ -81,9 +81,10 @@ use super::table::{
 use super::word::{Mark, Slot, Word};
 use crate::atomic::{Atomic, Owned, Ptr};
 use crate::guard::{Guard, Shield};
+use crate::prefetch::prefetch;
 use crate::scheme::Scheme;
 use crate::sharded::Sharded;
-use crate::sync::counter::{self, AtomicIsize};
+use crate::sync::counter::{self, AtomicUsize};
 use crate::sync::{MODEL, Ordering, fence};
 
 /// In `next`: the next table is on approval (M8).
@@ -103,7 +104,7 @@ const LONG_PATH: usize = 128;
 
 /// After so many removals by a group of threads it is looked, at the earliest, whether the table has
 /// become too large.
-const LOOK_EVERY: isize = 8;
+const LOOK_EVERY: usize = 8;
 
 /// After what it is looked whether the table should be exchanged.
 #[derive(Clone, Copy)]
@@ -117,8 +118,16 @@ enum After {
 /// The tables of a map: the root, and what hangs on it.
 pub(super) struct Tables<K, V> {
     root: Atomic<Table<K, V>>,
-    /// Entries put in, less entries taken out, by each group of threads.
-    len: Box<Sharded<AtomicIsize>>,
+    changes: Box<Sharded<Changes>>,
+}
+
+/// What a group of threads has done, all in all; wrapping.
+#[derive(Default)]
+struct Changes {
+    /// How many entries it has put in where there was none.
+    inserted: AtomicUsize,
+    /// How many it has taken out.
+    removed: AtomicUsize,
 }
 
 pub(super) type NodeShield<'g, K, V, S> = Shield<'g, Node<K, V>, S>;
@@ -173,7 +182,24 @@ pub(super) struct Group<'g, K, V, S: Scheme> {
     pub(super) more: Vec<NodeShield<'g, K, V, S>>,
 }
 
-impl<K, V, S: Scheme> Spot<'_, K, V, S> {
+impl<'g, K, V, S: Scheme> Spot<'g, K, V, S> {
+    /// Where a search has ended; `None` if it is to be done again.
+    #[inline]
+    fn new(
+        table: Held<'g, K, V, S>,
+        young: bool,
+        search: Search<Node<K, V>>,
+        entry: NodeShield<'g, K, V, S>,
+    ) -> Option<Self> {
+        let Search { end, at, word, passed, .. } = search;
+        if end == End::Other {
+            // T3. Whether it was done here or not: look again.
+            word.change(table.slot(at), word.with_more());
+            return None;
+        }
+        Some(Self { table, young, end, at, word, passed, entry })
+    }
+
     pub(super) fn is_found(&self) -> bool {
         self.end == End::Found
     }
@@ -205,7 +231,7 @@ impl<K, V> Tables<K, V> {
     /// # Panics
     /// As std's collections do.
     pub(super) fn new<S: Scheme>(guard: &Guard<'_, S>, entries: usize) -> Self {
-        let tables = Self { root: Atomic::null(), len: Box::default() };
+        let tables = Self { root: Atomic::null(), changes: Box::default() };
         if entries > 0 {
             let slots = slots_for(entries).unwrap_or_else(|| Shortage::Overflow.fail());
             let table = Table::new(guard, slots).unwrap_or_else(|shortage| shortage.fail());
@@ -215,14 +241,21 @@ impl<K, V> Tables<K, V> {
     }
 
     pub(super) fn len(&self) -> usize {
-        let len: isize = self.len.iter().map(|shard| shard.load(counter::Relaxed)).sum();
+        let sum = self.changes.iter().fold(0_usize, |sum, changes| {
+            let removed = changes.removed.load(counter::Relaxed);
+            sum.wrapping_add(changes.inserted.load(counter::Relaxed)).wrapping_sub(removed)
+        });
         // One thread's removal may be counted before the insertion by another.
-        usize::try_from(len).unwrap_or(0)
+        if sum > usize::MAX / 2 { 0 } else { sum }
     }
 
-    /// Counts entries in, or out; returns what this group of threads had counted before.
-    fn count(&self, change: isize) -> isize {
-        self.len.mine().fetch_add(change, counter::Relaxed)
+    fn count_inserted(&self) {
+        self.changes.mine().inserted.fetch_add(1, counter::Relaxed);
+    }
+
+    /// Returns what this group of threads had removed before.
+    fn count_removed(&self) -> usize {
+        self.changes.mine().removed.fetch_add(1, counter::Relaxed)
     }
 
     /// How many entries fit into the newest table.
@@ -289,17 +322,25 @@ impl<K, V> Tables<K, V> {
         }
     }
 
+    /// Has the slot fetched where a search will begin, while the caller does something else.
+    #[inline]
+    pub(super) fn approach<S: Scheme>(&self, guard: &Guard<'_, S>, hash: u64) {
+        if let Some(root) = self.root(guard) {
+            prefetch(root.slot(root.home(hash)));
+        }
+    }
+
     /// Looks a key up: its entry, covered.
     #[inline]
     pub(super) fn find<'g, S: Scheme>(
         &self,
         guard: &'g Guard<'g, S>,
         hash: u64,
-        mut is: impl FnMut(&Node<K, V>) -> bool,
+        is: impl Fn(&Node<K, V>) -> bool,
     ) -> Option<NodeShield<'g, K, V, S>> {
         let root = self.root(guard)?;
         let mut entry = guard.shield();
-        let search = root.search(hash, &mut entry, &mut is);
+        let search = root.search(hash, &mut entry, &is);
         match search.end {
             End::Found => Some(entry),
             _ if search.met_frozen => self.find_beyond(guard, root, entry, hash, is),
@@ -316,11 +357,11 @@ impl<K, V> Tables<K, V> {
         mut root: Held<'g, K, V, S>,
         mut entry: NodeShield<'g, K, V, S>,
         hash: u64,
-        mut is: impl FnMut(&Node<K, V>) -> bool,
+        is: impl Fn(&Node<K, V>) -> bool,
     ) -> Option<NodeShield<'g, K, V, S>> {
         loop {
             if let Some(next) = self.next(guard, &root) {
-                let search = next.search(hash, &mut entry, &mut is);
+                let search = next.search(hash, &mut entry, &is);
                 match search.end {
                     End::Found => return Some(entry),
                     // M5.
@@ -329,7 +370,7 @@ impl<K, V> Tables<K, V> {
                 }
             }
             root = self.root(guard)?;
-            let search = root.search(hash, &mut entry, &mut is);
+            let search = root.search(hash, &mut entry, &is);
             match search.end {
                 End::Found => return Some(entry),
                 _ if search.met_frozen => {}
@@ -339,42 +380,51 @@ impl<K, V> Tables<K, V> {
     }
 
     /// Looks a key up to change it: where it is, or where it would come. `None` if there is no table.
+    #[inline]
     pub(super) fn locate<'g, S: Scheme>(
         &self,
         guard: &'g Guard<'g, S>,
         hash: u64,
-        mut is: impl FnMut(&Node<K, V>) -> bool,
+        is: impl Fn(&Node<K, V>) -> bool,
     ) -> Option<Spot<'g, K, V, S>> {
         loop {
             let root = self.root(guard)?;
             let mut entry = guard.shield();
-            let search = root.search(hash, &mut entry, &mut is);
+            let search = root.search(hash, &mut entry, &is);
             let stays = match search.end {
                 End::Found => !search.word.is_frozen(),
                 // It would stay in its slot, which is not final.
                 End::Tomb => !search.met_frozen,
                 End::Other | End::Empty | End::Round => !search.met_frozen && !root.has_next(),
             };
-            let (table, young, search) = if stays {
-                (root, false, search)
+            let spot = if stays {
+                Spot::new(root, false, search, entry)
             } else {
-                let Some(next) = self.next(guard, &root) else { continue };
-                root.migrate_path(guard, &next, hash);
-                let search = next.search(hash, &mut entry, &mut is);
-                if search.met_frozen {
-                    // M5.
-                    continue;
-                }
-                (next, true, search)
+                self.locate_beyond(guard, &root, entry, hash, &is)
             };
-            let Search { end, at, word, passed, .. } = search;
-            if end == End::Other {
-                // T3. Whether it was done here or not: look again.
-                word.change(table.slot(at), word.with_more());
-                continue;
+            if spot.is_some() {
+                return spot;
             }
-            return Some(Spot { table, young, end, at, word, passed, entry });
         }
+    }
+
+    /// The same in the next table, after the path in the root was migrated. `None`: begin again.
+    #[cold]
+    #[inline(never)]
+    fn locate_beyond<'g, S: Scheme>(
+        &self,
+        guard: &'g Guard<'g, S>,
+        root: &Held<'_, K, V, S>,
+        mut entry: NodeShield<'g, K, V, S>,
+        hash: u64,
+        is: impl Fn(&Node<K, V>) -> bool,
+    ) -> Option<Spot<'g, K, V, S>> {
+        let next = self.next(guard, root)?;
+        prefetch(next.slot(next.home(hash)));
+        root.migrate_path(guard, &next, hash);
+        let search = next.search(hash, &mut entry, &is);
+        // M5.
+        if search.met_frozen { None } else { Spot::new(next, true, search, entry) }
     }
 
     /// Puts an entry of a new key where it was not found. Gives it back if that fails.
@@ -390,9 +440,7 @@ impl<K, V> Tables<K, V> {
         match spot.end {
             End::Empty => self.take_empty(guard, spot, node),
             End::Tomb => self.take_tomb(guard, spot, node),
-            End::Found | End::Other | End::Round => {
-                Err(self.refuse(node, self.widen(guard, spot)))
-            }
+            End::Found | End::Other | End::Round => Err(self.refuse(node, self.widen(guard, spot))),
         }
     }
 
@@ -416,7 +464,7 @@ impl<K, V> Tables<K, V> {
             table.dismiss(shard);
             return Err(Refusal::Again(back));
         }
-        self.count(1);
+        self.count_inserted();
         if spot.young || table.is_time_to_look(before) || spot.passed > LONG_PATH {
             self.look_after(guard, After::Insertion { passed: spot.passed });
         }
@@ -431,7 +479,7 @@ impl<K, V> Tables<K, V> {
         node: Owned<Node<K, V>, S>,
     ) -> Result<(), Refusal<K, V, S>> {
         spot.put(node).map_err(Refusal::Again)?;
-        self.count(1);
+        self.count_inserted();
         self.help_on(guard, spot);
         Ok(())
     }
@@ -478,8 +526,8 @@ impl<K, V> Tables<K, V> {
         }
         // SAFETY: M6: we have taken it out.
         unsafe { guard.retire(spot.word.node()) };
-        let before = self.count(-1);
-        let is_time = before % LOOK_EVERY == 0 && table.is_time_to_look(before.unsigned_abs());
+        let before = self.count_removed();
+        let is_time = before % LOOK_EVERY == 0 && table.is_time_to_look(before);
         if spot.young || table.has_next() || is_time {
             self.look_after(guard, After::Removal);
         }
@@ -702,10 +750,11 @@ impl<K, V> Tables<K, V> {
             let slot = table.slot(at);
             let word = Word::load_exclusive(slot);
             if word.has_node() {
-                Word::SPENT.store_exclusive(slot);
-                self.count(-1);
                 // SAFETY: it was in the map, so it is not retired, and now it is ours.
-                return Some((unsafe { Owned::from_ptr(word.node()) }, at + 1));
+                let node = unsafe { Owned::from_ptr(word.node()) };
+                word.removed(Mark::of(node.hash)).store_exclusive(slot);
+                self.count_removed();
+                return Some((node, at + 1));
             }
         }
         None
@@ -876,8 +925,10 @@ impl<K, V> Table<K, V> {
     /// Migrates the path of a hash, the empty slot at its end included; says how many slots come
     /// before that.
     fn migrate_path<S: Scheme>(&self, guard: &Guard<'_, S>, young: &Self, hash: u64) -> usize {
+        let home = self.home(hash);
+        self.prefetch(young, home);
         let mut entry = guard.shield();
-        let mut at = self.home(hash);
+        let mut at = home;
         for passed in 0..self.len() {
             if self.migrate_slot(guard, young, at, &mut entry).is_empty() {
                 return passed;
@@ -887,14 +938,28 @@ impl<K, V> Table<K, V> {
         self.len()
     }
 
+    /// Has the nodes of the slots from here on fetched, all at once: before the first CAS lets the
+    /// processor wait for each. And the slots where they will come to.
+    fn prefetch(&self, young: &Self, from: usize) {
+        let Some(slots) = self.slots().get(from..) else { return };
+        for slot in &slots[..CHUNK.min(slots.len())] {
+            prefetch(Word::load(slot).node().as_raw());
+        }
+        // T1: what is at home here is at home there.
+        let to = from.saturating_mul(young.len()) / self.len();
+        let ratio = (young.len() / self.len()).clamp(1, 4);
+        young.slots()[to..]
+            .iter()
+            .take(CHUNK * ratio)
+            .step_by(CHUNK)
+            .for_each(|slot| prefetch(slot));
+    }
+
     fn migrate_chunk<S: Scheme>(&self, guard: &Guard<'_, S>, young: &Self, from: usize) {
-        let chunk = from..(from + CHUNK).min(self.len());
-        // All at once, before the first CAS lets the processor wait for each.
-        self.slots()[chunk.clone()].iter().for_each(|slot| Word::load(slot).prefetch());
         let mut entry = guard.shield();
-        chunk.for_each(|at| {
+        for at in from..(from + CHUNK).min(self.len()) {
             self.migrate_slot(guard, young, at, &mut entry);
-        });
+        }
     }
 
     /// Migrates a chunk of its own, and sees how far all chunks have come.
@@ -905,6 +970,8 @@ impl<K, V> Table<K, V> {
             let claimed = progress.claimed.fetch_add(CHUNK, Ordering::Relaxed);
             if claimed < self.len() {
                 self.migrate_chunk(guard, young, claimed);
+                // The next one is likely to be ours, too, and there is time until then.
+                self.prefetch(young, claimed + CHUNK);
             }
         }
         for _ in 0..LOOK_AHEAD {

@@ -77,14 +77,14 @@ use crate::scheme::Scheme;
 /// ```
 ///
 /// # Memory
-/// An entry is one node: key, value, the hash, and what the scheme adds; and a slot of the table, one
-/// word. The slot of a removed entry waits for that key to come back, and is not used by others until
-/// the table is exchanged. That happens when three quarters of the slots were used, or a path has become longer than 128 slots and there
-/// is something to gain (a larger table, while a quarter of it is in use; one without so many removed
-/// entries): for one of twice the size, or of the same; for a smaller one when there is an entry to 16
-/// slots. It is noticed by an insertion or removal, if not by the first one, and done little by little
-/// by the next ones. While there is no memory for another table, the map goes on with the one it has
-/// until all slots are used.
+/// An entry is one node: key, value, the hash, and what the scheme adds; and a slot of the table,
+/// one word. The slot of a removed entry waits for that key to come back, and is not used by others
+/// until the table is exchanged. That happens when three quarters of the slots were used, or a path
+/// has become longer than 128 slots and there is something to gain (a larger table, while a quarter
+/// of it is in use; one without so many removed entries): for one of twice the size, or of the
+/// same; for a smaller one when there is an entry to 16 slots. It is noticed by an insertion or
+/// removal, if not by the first one, and done little by little by the next ones. While there is no
+/// memory for another table, the map goes on with the one it has until all slots are used.
 ///
 /// # Iteration
 /// A key that is in the map from the iteration's begin to its end is seen exactly once, whatever

@@ -157,6 +157,7 @@ where
     pub fn insert(&self, key: K, value: V) -> Option<Ref<'_, V, R::Scheme>> {
         let (guard, tables) = (self.guard(), &self.structure().tables);
         let hash = self.structure().hash(&key);
+        tables.approach(guard, hash);
         let mut node = guard.owned(Node::new(hash, key, value));
         let backoff = Backoff::new();
         loop {
@@ -444,13 +445,13 @@ where
     fn remove_where(
         &self,
         hash: u64,
-        mut is: impl FnMut(&Node<K, V>) -> bool,
+        is: impl Fn(&Node<K, V>) -> bool,
         condition: &mut impl FnMut(&K, &V) -> bool,
     ) -> Option<Ref<'_, Entry<K, V>, R::Scheme>> {
         let (guard, tables) = (self.guard(), &self.structure().tables);
         let backoff = Backoff::new();
         loop {
-            let spot = tables.locate(guard, hash, &mut is)?;
+            let spot = tables.locate(guard, hash, &is)?;
             let found = &spot.node()?.entry;
             if !condition(&found.key, &found.value) {
                 return None;

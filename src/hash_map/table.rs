@@ -5,8 +5,8 @@
 //!   empty slot (frozen or not), that one included; or once around if there is none.
 //! - **T2.** An entry stands on its path. Slots do not become empty again (W1), so it stays there.
 //! - **T3.** *One slot a key, and one a mark that may change hands.* Whoever takes an empty slot has
-//!   given MORE to each slot of his mark that he has passed (or made it SPENT), or found it so. So of
-//!   a mark's slots all but the last one are of this kind, and stay so (W3). The last one ends a
+//!   given MORE to each slot of his mark that he has passed, or found it so, or SPENT. So of a mark's
+//!   slots all but the last one are of this kind, and stay so (W3). The last one ends a
 //!   search: behind it there is nothing of the mark, and what is before it is for other keys.
 //!   There a key is put in, if it is a tombstone. If it holds another key, its word gets MORE, and then
 //!   the search goes on, to the empty slot at the path's end. All this is by CAS from what was seen,
@@ -18,9 +18,9 @@
 //!
 //! # Room
 //!
-//! Tombstones are used again by their own keys only, so slots run out. Sharded counters say how many
-//! are used: each is counted up before its slot is taken, and down again if it was not. So their sum, taken in any
-//! order, is never less than the slots that were taken before it was begun.
+//! Tombstones are used again by their own keys only, so slots run out. Sharded counters say how
+//! many are used: each is counted up before its slot is taken, and down again if it was not. So
+//! their sum, taken in any order, is never less than the slots that were taken before it was begun.
 //!
 //! - **T4.** A key takes an empty slot only after [`admit`](Table::admit): it was
 //!   counted, and *then* no next table was seen. So for whoever has seen a next table and has then
@@ -180,6 +180,7 @@ impl<K, V> Table<K, V> {
         self.slots.len()
     }
 
+    /// The slot with this number.
     #[inline]
     pub(super) fn slot(&self, at: usize) -> &Slot<Node<K, V>> {
         &self.slots[at]
@@ -210,56 +211,82 @@ impl<K, V> Table<K, V> {
 
     /// Goes along the path of a hash, to an entry with that hash for which `is` says so; or to where
     /// it ends without (T3).
-    #[inline]
+    // Always: a lookup is little more than this, and knows what of the result it needs.
+    #[inline(always)]
     pub(super) fn search<S: Scheme>(
         &self,
         hash: u64,
         shield: &mut Shield<'_, Node<K, V>, S>,
-        mut is: impl FnMut(&Node<K, V>) -> bool,
+        is: impl Fn(&Node<K, V>) -> bool,
     ) -> Search<Node<K, V>> {
         let mark = Mark::of(hash);
-        let mut at = self.home(hash);
+        let (slots, home) = (self.slots(), self.home(hash));
+        let last = slots.len() - 1;
+        let mut at = home;
         let mut met_frozen = false;
-        let mut passed = 0;
+        let ends = |end, at: usize, word: Word<_>, met_frozen| {
+            let passed = at.wrapping_sub(home) & last;
+            Search { end, at, word, passed, met_frozen: met_frozen | word.is_frozen() }
+        };
         loop {
-            let slot = self.slot(at);
+            let slot = &slots[at];
             let mut word = Word::load(slot);
-            let mut end = None;
-            while word.may_have(mark) {
-                if !word.has_node() {
-                    end = (word == Word::tomb(mark)).then_some(End::Tomb);
-                    break;
+            if word.may_have(mark) {
+                let end;
+                (word, end) = Self::meet(slot, word, hash, shield, &is);
+                if let Some(end) = end {
+                    return ends(end, at, word, met_frozen);
                 }
-                match word.cover(slot, shield) {
-                    Ok(covered) => {
-                        word = covered;
-                        // SAFETY: covered: it stood in its slot after the announcement, so it was
-                        // not retired (M6 of `migrate`); nodes of this map, of this domain.
-                        let Some(node) = (unsafe { shield.as_ref() }) else { break };
-                        // In a model the key is looked at in any case: a dead one is noticed.
-                        if (MODEL || node.hash == hash) && is(node) {
-                            end = Some(End::Found);
-                        } else if Mark::of(node.hash) == mark && !word.has_more() {
-                            end = Some(End::Other);
-                        }
-                        break;
-                    }
-                    Err(now) => word = now,
-                }
+            }
+            if word.is_empty() {
+                return ends(End::Empty, at, word, met_frozen);
             }
             met_frozen |= word.is_frozen();
-            if word.is_empty() {
-                end = Some(End::Empty);
+            let next = (at + 1) & last;
+            if next == home {
+                return ends(End::Round, at, word, met_frozen);
             }
-            if let Some(end) = end {
-                return Search { end, at, word, passed, met_frozen };
-            }
-            passed += 1;
-            if passed == self.len() {
-                return Search { end: End::Round, at, word, passed, met_frozen };
-            }
-            at = self.after(at);
+            at = next;
         }
+    }
+
+    /// T3: whether this is the last entry of the hash's mark.
+    #[cold]
+    fn is_last(node: &Node<K, V>, word: Word<Node<K, V>>, hash: u64) -> bool {
+        Mark::of(node.hash) == Mark::of(hash) && !word.has_more()
+    }
+
+    /// Looks closer at what may have the hash: what the slot holds, and whether the search ends there.
+    #[inline(always)]
+    fn meet<S: Scheme>(
+        slot: &Slot<Node<K, V>>,
+        mut word: Word<Node<K, V>>,
+        hash: u64,
+        shield: &mut Shield<'_, Node<K, V>, S>,
+        is: &impl Fn(&Node<K, V>) -> bool,
+    ) -> (Word<Node<K, V>>, Option<End>) {
+        let mark = Mark::of(hash);
+        while word.may_have(mark) {
+            if !word.has_node() {
+                return (word, (word == Word::tomb(mark)).then_some(End::Tomb));
+            }
+            match word.cover(slot, shield) {
+                Ok(covered) => word = covered,
+                Err(now) => {
+                    word = now;
+                    continue;
+                }
+            }
+            // SAFETY: covered: it stood in its slot after the announcement, so it was not retired (M6
+            // of `migrate`); nodes of this map, of this domain.
+            let Some(node) = (unsafe { shield.as_ref() }) else { break };
+            // In a model the key is looked at in any case: a dead one is noticed.
+            if (MODEL || node.hash == hash) && is(node) {
+                return (word, Some(End::Found));
+            }
+            return (word, Self::is_last(node, word, hash).then_some(End::Other));
+        }
+        (word, None)
     }
 
     /// How many slots are taken, or more; see T4.
@@ -345,6 +372,7 @@ impl<K, V> Table<K, V> {
             if word.is_empty() {
                 break Word::of(node, mark).store_exclusive(slot);
             }
+            // (No tombstone of its mark: else all of the mark would have been moved.)
             // SAFETY: what is in a table that somebody has to himself is not retired.
             let other = unsafe { word.node().as_ref() }.filter(|_| word.may_have(mark));
             // T3.

@@ -10,28 +10,29 @@
 //!
 //!          put in            removed, and put in again
 //!  EMPTY ----------> entry <---------------------------> TOMB
-//!    |                |  ^---' replaced                   | |
-//!    |                |                                   | |
-//!    |                | there is MORE                     | |
-//!    |                v                 removed           | |
-//!    |              entry, MORE ----------------> SPENT <-' |
-//!    |                |  ^---' replaced                     |
-//!    | freeze         | freeze (with MORE or without)       | freeze
-//!    v                v                 moved               v
-//!  EMPTY, FROZEN    entry, FROZEN ------------------------> MOVED
+//!    |                |  ^---' replaced                   |
+//!    |                |                                   |
+//!    |                | there is MORE                     |
+//!    |                v                 removed           |
+//!    |              entry, MORE ----------------> SPENT   |
+//!    |                |  ^---' replaced                   |
+//!    | freeze         | freeze (with MORE or without)     | freeze
+//!    v                v                 moved             v
+//!  EMPTY, FROZEN    entry, FROZEN ----------------------> MOVED
 //! ```
 //!
 //! - **W1.** These are all transitions. So a slot that is not empty never becomes so; SPENT, MOVED and
 //!   a frozen EMPTY are *final*; a frozen entry becomes MOVED or stays.
 //! - **W2.** *A slot's mark does not change.* A *mark* is what a tombstone keeps of a hash: all but
-//!   four bits. All entries that ever stand in a slot have the same one; and as long as it is no
-//!   tombstone in between, equal keys (equal as the user's `Eq` says of the one that replaces).
+//!   four bits (of the top 32, where words are that short). All entries that ever stand in a slot
+//!   have the same one; and as long as it is no tombstone in between, equal keys (equal as the
+//!   user's `Eq` says of the one that replaces).
 //! - **W3.** *MORE stays*, and so does SPENT: a slot that has once been one of them never takes an
 //!   entry of another key.
 //!
 //! So a removed key's slot is used again by keys of the same mark, which is to say, by that key: a key
 //! that comes and goes needs one slot, however often it does. What becomes of two keys with the same
-//! mark, T3 of `table` says; they are so rare that it may be slow.
+//! mark, T3 of `table` says: it is rare (of 60 bits), so it may be slow.
 //!
 //! # Bits of the hash
 //!
@@ -53,7 +54,7 @@ use core::ptr;
 
 use crate::atomic::{Atomic, Ptr};
 use crate::guard::Shield;
-use crate::scheme::Scheme;
+use crate::scheme::{Protection, Scheme};
 use crate::sync::Ordering;
 
 /// Nobody changes the slot any more, but for moving the entry.
@@ -98,7 +99,10 @@ pub(super) struct Mark(usize);
 
 impl Mark {
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the top bits of what is rotated are meant")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the top bits of what is rotated are meant"
+    )]
     pub(super) fn of(hash: u64) -> Self {
         let bits = hash.rotate_right(HASH_BITS) >> (u64::BITS - usize::BITS);
         Self(bits as usize & !BELOW_MARK | MARKED)
@@ -235,17 +239,21 @@ impl<N> Word<N> {
     /// The entry's node; null if there is none.
     #[inline]
     pub(super) fn node(self) -> Ptr<N> {
-        let strip = |bits: usize| match bits & MORE {
-            0 => bits & !(HASH_MASK | STATE),
-            GONE => 0,
-            _ => bits & !STATE,
+        let strip = |bits: usize| {
+            if bits & MORE == 0 {
+                bits & !(HASH_MASK | STATE)
+            } else if bits & WIDE != 0 {
+                bits & !STATE
+            } else {
+                0
+            }
         };
         Ptr::from_raw(self.0.into_raw().map_addr(strip))
     }
 
     #[inline]
     pub(super) fn has_node(self) -> bool {
-        !self.node().is_null()
+        !self.is_empty() && self.bits() & MORE != GONE
     }
 
     /// Covers the entry's node, if the slot still holds this word; else returns what it holds now.
@@ -257,25 +265,17 @@ impl<N> Word<N> {
         slot: &Slot<N>,
         shield: &mut Shield<'_, N, S>,
     ) -> Result<Self, Self> {
+        if S::PROTECTION == Protection::Region {
+            // The guard covers it: what was found under it was not retired before.
+            shield.announce_if(self.node(), || true);
+            return Ok(self);
+        }
         let mut now = self;
         let covered = shield.announce_as(self.node(), || {
             now = Self::load(slot);
             (now == self).then(|| now.node())
         });
         if covered { Ok(now) } else { Err(now) }
-    }
-
-    /// Tells the processor that the node will be looked at, where there are means to. The node may be
-    /// freed meanwhile: it is not accessed.
-    #[inline]
-    pub(super) fn prefetch(self) {
-        #[cfg(all(target_arch = "x86_64", not(miri)))]
-        {
-            use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-
-            // SAFETY: a hint, for any address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.node().as_raw().cast()) };
-        }
     }
 
     /// CASes the slot from this word to another one. False if it held something else.
