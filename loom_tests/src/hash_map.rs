@@ -1,4 +1,4 @@
-//! The hash map: W1 and W2 of `src/hash_map/word.rs`, T1 to T5 of `table.rs`, M1 to M8 of `migrate.rs`.
+//! The hash map: W1 to W3 of `src/hash_map/word.rs`, T1 to T5 of `table.rs`, M1 to M8 of `migrate.rs`.
 //!
 //! Keys are [witnesses](Witness), and most of the same hash: so a search compares each key on its
 //! way, and loom sees whether it was allowed to look at it. Tables have four slots at first. The tables
@@ -77,6 +77,13 @@ fn map_of<S: Scheme>(keys: &[u64]) -> Owned<S> {
 fn growing<S: Scheme>(keys: &[u64]) -> Owned<S> {
     let map = map_of(keys);
     map.reserve(4);
+    map
+}
+
+/// A map with these keys, where the last one was removed again.
+fn with_tombstone<S: Scheme>(keys: &[u64]) -> Owned<S> {
+    let map = map_of(keys);
+    keys.last().map(|key| remove(&map, *key));
     map
 }
 
@@ -159,6 +166,56 @@ fn an_insertion_behind_a_removed_entry_is_found<S: Scheme>() {
             |map| {
                 insert(map, 2, 2);
                 assert_eq!(get(map, 2), Some(2));
+            },
+        ],
+    );
+    assert_eq!(entries(&map), [(2, 2)]);
+}
+
+/// Guards T3: a replacement does not forget that others of its mark are behind, nor does a removal.
+fn a_key_behind_another_one_of_its_mark_is_never_missed<S: Scheme>() {
+    together(
+        map_of::<S>(&[1, 2]),
+        warm_up,
+        [
+            |map| {
+                assert_eq!(insert(map, 1, 10), Some(1));
+                assert_eq!(remove(map, 1), Some(10));
+            },
+            |map| assert_eq!(get(map, 2), Some(2), "the key was missed"),
+        ],
+    );
+}
+
+/// Guards T3: two who put in a key again meet at its tombstone.
+fn one_of_two_who_put_a_key_in_again_is_first<S: Scheme>() {
+    let (map, [one, two]) = together(
+        with_tombstone::<S>(&[1]),
+        warm_up,
+        [|map| insert(map, 1, 10), |map| insert(map, 1, 20)],
+    );
+    let last = get(&map, 1);
+    assert!(
+        [(None, Some(10), Some(20)), (Some(20), None, Some(10))].contains(&(one, two, last)),
+        "{one:?} {two:?} {last:?}"
+    );
+    assert_eq!(entries(&map).len(), 1);
+}
+
+/// Guards T3: a tombstone that two keys of its mark want is taken by one of them, and the other one is
+/// found behind.
+fn a_tombstone_that_two_keys_want_goes_to_one<S: Scheme>() {
+    let (map, _) = together(
+        with_tombstone::<S>(&[1]),
+        warm_up,
+        [
+            |map| {
+                insert(map, 1, 10);
+                assert_eq!(remove(map, 1), Some(10));
+            },
+            |map| {
+                insert(map, 2, 2);
+                assert_eq!(get(map, 2), Some(2), "the key was missed");
             },
         ],
     );
@@ -370,6 +427,49 @@ fn a_key_that_is_inserted_while_a_migration_begins_is_in_once<S: Scheme>() {
     assert_eq!(entries(&map).len(), 1);
 }
 
+/// Guards M3: a tombstone of the root takes no key any more when its slot was migrated.
+fn a_removed_key_that_comes_back_while_its_slot_is_moved_is_not_lost<S: Scheme>() {
+    let map = with_tombstone::<S>(&[1]);
+    map.reserve(4);
+    let (map, _) = together(
+        map,
+        warm_up,
+        [
+            |map| {
+                insert(map, 1, 10);
+            },
+            // Ends the migration.
+            |map| map.reserve(8),
+        ],
+    );
+    assert_eq!(entries(&map), [(1, 10)]);
+}
+
+/// Guards M4: a key that has moved on is not put into a tombstone behind its old slot.
+fn a_key_before_a_tombstone_is_in_once_while_it_is_moved<S: Scheme>() {
+    let map = with_tombstone::<S>(&[1, 2]);
+    map.reserve(4);
+    let (map, _) = together(map, warm_up, [|map| insert(map, 1, 10), |map| insert(map, 11, 11)]);
+    assert_eq!(entries(&map), [(1, 10), (11, 11)]);
+}
+
+/// Guards T3 in the next table: of two keys of one mark the second one is found when the first one is
+/// removed.
+fn keys_of_one_mark_that_are_moved_are_found<S: Scheme>() {
+    let (map, _) = together(
+        growing::<S>(&[1, 2]),
+        warm_up,
+        [
+            |map| {
+                insert(map, 3, 3);
+                assert_eq!(remove(map, 1), Some(1));
+            },
+            |map| assert_eq!(get(map, 2), Some(2), "the key was missed"),
+        ],
+    );
+    assert_eq!(entries(&map), [(2, 2), (3, 3)]);
+}
+
 /// Guards M4 and M5, and M7: a search while one migration ends and the next one begins, and the old
 /// tables are freed.
 fn a_get_never_misses_a_key_that_is_moved_twice<S: Scheme>() {
@@ -449,6 +549,24 @@ crate::on_schemes! {
         pointers: Limits::preemptions(2, 3),
         regions: Limits::preemptions(3, 4),
     }
+    a_key_behind_another_one_of_its_mark_is_never_missed {
+        pointers: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(3, 4),
+        kept: Limits::preemptions(1, 2),
+        crossbeam: Limits::preemptions(1, 2),
+    }
+    one_of_two_who_put_a_key_in_again_is_first {
+        pointers: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(3, 4),
+        kept: Limits::preemptions(1, 2),
+        crossbeam: Limits::preemptions(1, 2),
+    }
+    a_tombstone_that_two_keys_want_goes_to_one {
+        pointers: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(3, 4),
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
+    }
     a_search_is_not_led_to_a_freed_entry {
         pointers: Limits::preemptions(3, 4),
         regions: Limits::preemptions_or_all(3),
@@ -505,6 +623,18 @@ crate::on_schemes! {
     a_key_that_is_inserted_while_a_migration_begins_is_in_once {
         pointers: Limits::preemptions(2, 3),
         regions: Limits::preemptions(2, 3),
+    }
+    a_removed_key_that_comes_back_while_its_slot_is_moved_is_not_lost {
+        pointers: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(2, 3),
+    }
+    a_key_before_a_tombstone_is_in_once_while_it_is_moved {
+        pointers: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(1, 2),
+    }
+    keys_of_one_mark_that_are_moved_are_found {
+        pointers: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(1, 2),
     }
     a_get_never_misses_a_key_that_is_moved_twice {
         pointers: Limits::preemptions(2, 3),
