@@ -1,8 +1,9 @@
 //! Lookups, insertions, removals.
 //!
-//! A *path* goes from a key's home to the first EMPTY.
+//! A *path* goes from a key's home to the first EMPTY. A search ends there, or before: at the last
+//! slot of its mark.
 
-use crate::memory::{Key, Word};
+use crate::memory::{Key, Pointer, Word};
 use crate::migration::Walk;
 use crate::process::{At, Effect, Fault, Turn};
 use crate::{LeftOut, Op};
@@ -44,56 +45,82 @@ impl Turn<'_> {
         }
         let is_reader = matches!(self.op, Op::Get(_));
         let word = self.memory.word(self.me.table, lookup.slot);
-        let is_frozen = match word {
-            Word::Frozen(_) => true,
+        let leads_on = match word {
             Word::Moved => !(is_reader && self.omits(LeftOut::ReaderFollowsMoved)),
             Word::FrozenEmpty => !(is_reader && self.omits(LeftOut::FrozenEmptyLeadsOn)),
-            Word::Empty | Word::Tomb | Word::Entry(_) => false,
+            _ => true,
         };
-        let lookup = Lookup { met_frozen: lookup.met_frozen || is_frozen, ..lookup };
+        let met_frozen = lookup.met_frozen || word.is_frozen() && leads_on;
+        let lookup = Lookup { met_frozen, ..lookup };
         // What is frozen is for readers only: a writer migrates it.
         let may_be_it = match word {
-            Word::Frozen(_) if !is_reader => None,
-            _ => word.pointer().filter(|it| it.tag == self.protocol.tag(self.key())),
+            Word::Frozen(_) if !is_reader => false,
+            _ => word.pointer().is_some_and(|it| it.may_have(self.protocol.tag(self.key()))),
         };
-        self.me.at = match word {
-            Word::Empty | Word::FrozenEmpty => return self.absent(lookup),
-            _ if may_be_it.is_some() => At::Validate(lookup, word),
-            _ => At::Find(lookup.next()),
-        };
+        match word {
+            Word::Empty | Word::FrozenEmpty => self.absent(lookup, word),
+            Word::Tomb(mark) if mark == self.protocol.mark(self.key()) => self.absent(lookup, word),
+            _ if may_be_it => self.me.at = At::Validate(lookup, word),
+            _ => self.me.at = At::Find(lookup.next()),
+        }
     }
 
-    /// The path has ended.
-    fn absent(&mut self, lookup: Lookup) {
+    /// The search has ended, at this word.
+    fn absent(&mut self, lookup: Lookup, word: Word) {
+        let is_tomb = matches!(word, Word::Tomb(_));
+        let stays = !lookup.met_frozen || is_tomb && self.omits(LeftOut::TombNeedsNoFrozen);
         self.me.at = match self.op {
             Op::Get(_) if lookup.met_frozen => At::Next,
-            Op::Insert(..) | Op::Remove(_) if lookup.met_frozen => At::Into { for_path: true },
+            Op::Insert(..) | Op::Remove(_) if !stays => At::Into { for_path: true },
+            // It stays in its slot, which will be migrated.
+            Op::Insert(..) if is_tomb => At::Take(lookup, word),
             Op::Insert(..) => At::Reserve(lookup),
             Op::Get(key) | Op::Remove(key) => return self.answer(key, 0),
             Op::Migrate { .. } => unreachable!("a migration looks for no key"),
         };
     }
 
+    /// The last slot of the mark holds another key.
+    fn other(&mut self, lookup: Lookup, word: Word) {
+        self.me.at = match self.op {
+            Op::Get(_) => return self.absent(lookup, word),
+            _ if self.omits(LeftOut::GivesMore) => At::Find(lookup.next()),
+            _ if lookup.met_frozen => At::Into { for_path: true },
+            _ => At::GiveMore(lookup, word),
+        };
+    }
+
+    /// Gives MORE to the other key's entry, which it protects, and looks again.
+    pub(crate) fn give_more(&mut self, lookup: Lookup, word: Word) {
+        let other = word.pointer().expect("what gets MORE is an entry");
+        let to = Word::Entry(other.with_more());
+        // If it fails, another process has changed the slot.
+        let _ = self.memory.exchange(self.me.table, lookup.slot, word, to);
+        self.me.held = None;
+        self.me.at = At::Root;
+    }
+
     /// Reads whether a migration has begun: then nothing more is to come into this table, so that
     /// what is in it fits into the next one.
     pub(crate) fn reserve(&mut self, lookup: Lookup) {
         let has_next = self.memory.tables[usize::from(self.me.table)].has_next;
-        self.me.at = if has_next { At::Into { for_path: true } } else { At::Take(lookup) };
+        self.me.at =
+            if has_next { At::Into { for_path: true } } else { At::Take(lookup, Word::Empty) };
     }
 
     /// Reads the slot again, when its entry has been announced, and then its key.
     pub(crate) fn validate(&mut self, lookup: Lookup, word: Word) {
         let pointer = word.pointer().expect("what is validated points to an entry");
         let now = self.memory.word(self.me.table, lookup.slot);
-        // A reader does not mind if it was frozen meanwhile.
-        let is_there =
-            now == word || (matches!(self.op, Op::Get(_)) && now.pointer() == Some(pointer));
-        if !is_there && !self.omits(LeftOut::LookupValidates) {
+        if now != word && !self.omits(LeftOut::LookupValidates) {
             self.me.at = At::Find(lookup);
             return;
         }
         let entry = self.follow(pointer);
-        if entry.key != self.key() {
+        let has_mark = self.protocol.mark(entry.key) == self.protocol.mark(self.key());
+        if entry.key != self.key() && has_mark && !pointer.has_more {
+            self.other(lookup, word);
+        } else if entry.key != self.key() {
             self.me.at = At::Find(lookup.next());
         } else if let Op::Get(key) = self.op {
             self.answer(key, entry.value);
@@ -107,7 +134,12 @@ impl Turn<'_> {
         let found = word.pointer().expect("what was found is an entry");
         // It is protected since it was found.
         let old = self.memory.entry(found).map_or(0, |entry| entry.value);
-        let to = self.me.new.map_or(Word::Tomb, Word::Entry);
+        let has_more = found.has_more && !self.omits(LeftOut::MoreStays);
+        let to = match self.me.new {
+            Some(new) => Word::Entry(Pointer { has_more, ..new }),
+            None if has_more => Word::Spent,
+            None => Word::Tomb(self.protocol.mark(self.key())),
+        };
         if self.memory.exchange(self.me.table, lookup.slot, word, to).is_err() {
             self.me.at = At::Find(lookup);
             return;
@@ -121,13 +153,13 @@ impl Turn<'_> {
         self.done();
     }
 
-    /// Puts the new entry into the first EMPTY.
-    pub(crate) fn take(&mut self, lookup: Lookup) {
+    /// Puts the new entry into the first EMPTY, or into the tombstone.
+    pub(crate) fn take(&mut self, lookup: Lookup, from: Word) {
         let (Op::Insert(key, value), Some(new)) = (self.op, self.me.new) else {
             unreachable!("only insertions take a slot");
         };
         let to = Word::Entry(new);
-        if self.memory.exchange(self.me.table, lookup.slot, Word::Empty, to).is_err() {
+        if self.memory.exchange(self.me.table, lookup.slot, from, to).is_err() {
             self.me.at = At::Find(lookup);
             return;
         }

@@ -15,26 +15,41 @@
 //! # The protocol
 //!
 //! A slot is one word. A *path* goes from a key's home to the first EMPTY; a slot that was taken is
-//! never EMPTY again. Whoever migrates a slot
+//! never EMPTY again. A removed entry leaves a tombstone, TOMB, with the *mark* of its key: most of
+//! the hash. All entries that ever stand in a slot have the same mark; different keys may have it,
+//! too.
 //!
-//! 1. *freezes* it (an entry is protected first): after that nobody writes it, except step 3;
-//! 2. *copies* the entry into the first EMPTY of its path in the next table, unless he finds it on
-//!    the way; and reads the old slot again, between having walked there and taking the EMPTY. As
-//!    he does, an entry is copied at most once (below);
+//! *MORE* on an entry's word says that there may be other slots of its mark behind it. It stays
+//! when the entry is replaced, and when it is removed, the slot is SPENT. Whoever takes an EMPTY
+//! has given MORE to each slot of his mark that he has passed, or found it so. So all but the last
+//! have it, or are spent, or moved; and the last one ends a search: it holds the key, or another
+//! one, or it is the TOMB into which the key is put.
+//!
+//! Whoever migrates a slot
+//!
+//! 1. *freezes* it (an entry is protected first): after that nobody writes it, except step 3. A
+//!    TOMB becomes MOVED;
+//! 2. *copies* the entry into the first EMPTY of its path in the next table, unless he finds it, or
+//!    a frozen slot, on the way; gives MORE to an entry of the same mark that he passes; and reads
+//!    the old slot again, between having walked there and taking the EMPTY. As he does, an entry is
+//!    copied at most once (below);
 //! 3. *commits*: the old word becomes MOVED.
 //!
-//! A writer that finds its key's entry, not frozen, exchanges it there. One that does not, and has met
-//! a frozen or moved slot or finds that a migration has begun, migrates all of the path, with the
-//! EMPTY at its end, and goes on in the next table. A reader takes what it finds, frozen or not; it
-//! goes on in the next table if it does not find its key and has met a frozen or moved slot. When all
-//! slots are final, the root is swung and the old table retired; only then may a migration from
-//! the new table begin.
+//! A writer that finds its key's entry, not frozen, exchanges it there; or its mark's TOMB, if it
+//! has met no frozen or moved slot before. One that finds neither, and has met such a slot or finds
+//! that a migration has begun, migrates all of the path, with the EMPTY at its end, and goes on in
+//! the next table. A reader takes what it finds, frozen or not; it goes on in the next table if it
+//! does not find its key and has met a frozen or moved slot. When all slots are final, the root is
+//! swung and the old table retired; only then may a migration from the new table begin.
 //!
-//! Copied once: say A has copied the entry to p, and B is about to, to p'. Not p' before p: A has seen
-//! it taken. Not p: it is taken. If p' is behind p, B has seen at p neither EMPTY (or it would have
-//! gone for it) nor the entry (or it would commit); so a writer has taken the entry out of p, and
-//! before that the old word was MOVED, which B sees when it reads it again. And an address that is
-//! used again deceives nobody: by then the old word is MOVED, so that B can commit nothing.
+//! Copied once: say A has copied the entry to p, and B is about to, to p'. Not p' before p: A has
+//! seen it taken, and a mover takes nothing but an EMPTY. Not p: it is taken. If p' is behind p, B
+//! has seen at p neither EMPTY (or it would have gone for it) nor the entry (or it would commit);
+//! so a writer has taken the entry out of p, whatever was put into its TOMB since. Before that the
+//! old word was MOVED, which B sees when it reads it again. (Until then B may give MORE to what has
+//! come to p, with nothing behind it. That slot is spent when its entry is removed, and the key
+//! takes an EMPTY when it comes again.) And an address that is used again deceives nobody: by then
+//! the old word is MOVED, so that B can commit nothing.
 //!
 //! # What is a step
 //!
@@ -50,8 +65,9 @@
 //! [`Memory::contents`](memory::Memory)) changes by the exchanges of insertions and removals only,
 //! by each as its operation says, and at most once; what an operation answers that changes nothing
 //! was true at an instant while it ran. Together that is linearizability, with the linearization
-//! points shown. Nothing that was retired is protected anew, nothing is retired twice, all that is
-//! not retired is in the map at the end; and whoever runs alone from there ends.
+//! points shown. Of a mark's slots in a table all but the last have MORE, or are spent or moved.
+//! Nothing that was retired is protected anew, nothing is retired twice, all that is not retired is
+//! in the map at the end; and whoever runs alone from there ends.
 //!
 //! Each step can be [left out](LeftOut): `tests/left_out.rs` shows what then goes wrong, and names
 //! the steps without which nothing does.
@@ -77,7 +93,7 @@ pub use migration::{Slot, Walk};
 pub use model::{Action, ENDS_ALONE, SOUND};
 pub use process::{At, Fault, Process, State};
 
-use memory::{Key, Tag, Value};
+use memory::{KEYS, Key, Mark, Tag, Value};
 
 /// What a process does, one after another.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -100,10 +116,12 @@ pub enum Op {
 pub enum Start {
     /// Nothing, and never has.
     Empty,
-    /// Nothing any more.
-    Tomb,
+    /// Nothing any more, after an entry with this key's mark.
+    Tomb(Key),
     /// An entry.
     Entry(Key, Value),
+    /// An entry, with MORE.
+    More(Key, Value),
 }
 
 /// A configuration: who does what, and on which tables.
@@ -115,7 +133,9 @@ pub struct Protocol {
     pub slots: Vec<u8>,
     /// Key 1's home in the first table. All other homes are slot 0.
     pub other_home: u8,
-    /// Whether all keys have the same tag.
+    /// The keys' marks. Keys of one mark have one home.
+    pub marks: [Mark; KEYS],
+    /// Whether all keys have the same tag, whatever their marks.
     pub one_tag: bool,
     /// What each process does.
     pub programs: Vec<Vec<Op>>,
@@ -124,10 +144,13 @@ pub struct Protocol {
 }
 
 impl Protocol {
+    pub(crate) fn mark(&self, key: Key) -> Mark {
+        self.marks[usize::from(key)]
+    }
+
     /// The bits of a key's hash that stand in a word.
-    #[must_use]
-    pub fn tag(&self, key: Key) -> Tag {
-        if self.one_tag { 0 } else { key }
+    pub(crate) fn tag(&self, key: Key) -> Tag {
+        if self.one_tag { 0 } else { self.mark(key) }
     }
 
     /// Where a key's path begins.
@@ -141,8 +164,12 @@ impl Protocol {
 pub enum LeftOut {
     /// An EMPTY is frozen.
     EmptyFrozen,
+    /// A tombstone is frozen.
+    TombFrozen,
     /// An entry is frozen before it is copied.
     EntryFrozen,
+    /// It keeps MORE.
+    FrozenKeepsMore,
     /// A mover reads the old slot again when he has announced the entry, before he follows it.
     MoverValidates,
     /// A mover protects the entry until it is moved.
@@ -151,8 +178,21 @@ pub enum LeftOut {
     MoverFindsCopy,
     /// A mover reads the old slot again before he takes an EMPTY.
     MoverLooksAgain,
+    /// A mover gives MORE to a slot of the same mark before it takes an EMPTY behind it.
+    MoverGivesMore,
+    /// He reads that slot again when he has announced its entry, before he follows it.
+    PassValidates,
+    /// A mover is done when he finds a frozen slot in the next table.
+    MoverEndsAtFrozen,
     /// The old word becomes MOVED.
     Commit,
+    /// A writer gives MORE to another key of the same mark before it takes an EMPTY behind it.
+    GivesMore,
+    /// MORE stays when the entry is replaced, and the slot is spent when it is removed.
+    MoreStays,
+    /// A writer that finds its mark's tombstone stays in the table only if it has met no slot that
+    /// was frozen.
+    TombNeedsNoFrozen,
     /// A writer migrates its path before it goes on in the next table.
     WriterMigratesPath,
     /// With the EMPTY at its end.

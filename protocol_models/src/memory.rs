@@ -11,11 +11,14 @@ pub type Key = u8;
 /// A value; all that are ever inserted are different.
 pub type Value = u8;
 
-/// The bits of a key's hash that stand in a word.
+/// What a tombstone keeps of a key's hash.
+pub type Mark = u8;
+
+/// The bits of a key's hash that stand in an entry's word: some of its mark.
 pub type Tag = u8;
 
 /// How many slots a table has.
-pub const SLOTS: usize = 5;
+pub const SLOTS: usize = 6;
 
 /// How many tables there are at most: two migrations.
 pub const TABLES: usize = 3;
@@ -24,15 +27,29 @@ pub const TABLES: usize = 3;
 pub const ADDRESSES: usize = 6;
 
 /// How many different keys there are.
-pub const KEYS: usize = 2;
+pub const KEYS: usize = 3;
 
-/// A pointer to an entry, with bits of its key's hash.
+/// A pointer to an entry, with what stands beside it in a word.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Pointer {
     /// Where the entry is.
     pub address: Address,
-    /// Of its key.
+    /// Of its key; it counts as long as there is no MORE.
     pub tag: Tag,
+    /// MORE: other slots of the same mark are behind this one.
+    pub has_more: bool,
+}
+
+impl Pointer {
+    /// The same, and there are other slots of its mark.
+    pub(crate) fn with_more(self) -> Self {
+        Self { has_more: true, ..self }
+    }
+
+    /// Whether its key may have this tag.
+    pub(crate) fn may_have(self, tag: Tag) -> bool {
+        self.has_more || self.tag == tag
+    }
 }
 
 /// What a slot holds: one word, which is read and exchanged at once.
@@ -41,15 +58,17 @@ pub enum Word {
     /// Never taken: ends every search.
     #[default]
     Empty,
-    /// The entry was removed. Nobody writes here any more.
-    Tomb,
+    /// The entry was removed, and there was no MORE: a key of this mark may be put in here.
+    Tomb(Mark),
+    /// The entry was removed, and there was MORE. Nobody writes here any more.
+    Spent,
     /// An entry that is in the map.
     Entry(Pointer),
     /// `Empty`, and nobody writes here any more.
     FrozenEmpty,
     /// `Entry`, and nobody writes here any more, except that it has gone.
     Frozen(Pointer),
-    /// The entry is in the next table.
+    /// The entry is in the next table; or it was a tombstone. Nobody writes here any more.
     Moved,
 }
 
@@ -58,8 +77,18 @@ impl Word {
     pub(crate) fn pointer(self) -> Option<Pointer> {
         match self {
             Self::Entry(pointer) | Self::Frozen(pointer) => Some(pointer),
-            Self::Empty | Self::Tomb | Self::FrozenEmpty | Self::Moved => None,
+            Self::Empty | Self::Tomb(_) | Self::Spent | Self::FrozenEmpty | Self::Moved => None,
         }
+    }
+
+    /// Whether it points to an entry at this address.
+    pub(crate) fn leads_to(self, address: Address) -> bool {
+        self.pointer().is_some_and(|pointer| pointer.address == address)
+    }
+
+    /// Whether a table that holds it is being migrated, or was.
+    pub(crate) fn is_frozen(self) -> bool {
+        matches!(self, Self::Frozen(_) | Self::FrozenEmpty | Self::Moved)
     }
 }
 
@@ -139,7 +168,7 @@ impl Memory {
     /// The pointer in a slot, if it counts: that to a copy does when the original is gone.
     fn live(&self, table: usize, slot: usize) -> Option<Pointer> {
         let pointer = self.tables[table].slots[slot].pointer()?;
-        let is_original = |word: &Word| word.pointer() == Some(pointer);
+        let is_original = |word: &Word| word.leads_to(pointer.address);
         let old = table.checked_sub(1).map(|old| &self.tables[old].slots);
         (!old.is_some_and(|slots| slots.iter().any(is_original))).then_some(pointer)
     }
@@ -162,23 +191,56 @@ impl Memory {
         contents
     }
 
+    /// Whether of a mark's slots in a table all but the last have MORE, or are spent or moved.
+    pub(crate) fn all_but_the_last_have_more(&self, protocol: &Protocol) -> bool {
+        self.tables.iter().all(|table| {
+            let mut ended = [false; KEYS];
+            table.slots.iter().all(|word| {
+                let (mark, has_more) = match *word {
+                    Word::Tomb(mark) => (mark, false),
+                    Word::Entry(pointer) | Word::Frozen(pointer) => {
+                        let Some(entry) = self.entry(pointer) else { return false };
+                        (protocol.marks[usize::from(entry.key)], pointer.has_more)
+                    }
+                    Word::Empty | Word::Spent | Word::FrozenEmpty | Word::Moved => return true,
+                };
+                !core::mem::replace(&mut ended[usize::from(mark)], !has_more)
+            })
+        })
+    }
+
     /// The words of the first table that a protocol begins with.
     pub(crate) fn new(protocol: &Protocol) -> Self {
         let mut memory =
             Self { tables: [Table::default(); TABLES], root: 0, entries: [None; ADDRESSES] };
+        let address =
+            |memory: &Self| memory.fresh().expect("there is memory for the first entries");
         for (slot, start) in protocol.start.iter().enumerate() {
             memory.tables[0].slots[slot] = match *start {
                 crate::Start::Empty => Word::Empty,
-                crate::Start::Tomb => Word::Tomb,
+                crate::Start::Tomb(key) => Word::Tomb(protocol.mark(key)),
                 crate::Start::Entry(key, value) => {
-                    let address = memory.fresh().expect("there is memory for the first entries");
-                    let entry = Entry { key, value, retired: false, reused: false };
-                    memory.entries[usize::from(address)] = Some(entry);
-                    Word::Entry(Pointer { address, tag: protocol.tag(key) })
+                    Word::Entry(memory.put(protocol, address(&memory), key, value))
+                }
+                crate::Start::More(key, value) => {
+                    Word::Entry(memory.put(protocol, address(&memory), key, value).with_more())
                 }
             };
         }
         memory
+    }
+
+    /// Makes an entry.
+    pub(crate) fn put(
+        &mut self,
+        protocol: &Protocol,
+        address: Address,
+        key: Key,
+        value: Value,
+    ) -> Pointer {
+        let place = &mut self.entries[usize::from(address)];
+        *place = Some(Entry { key, value, retired: false, reused: place.is_some() });
+        Pointer { address, tag: protocol.tag(key), has_more: false }
     }
 
     /// Memory that was never used.

@@ -23,14 +23,18 @@ pub struct Walk {
 pub enum Slot {
     /// Reads the slot.
     Look,
-    /// Freezes it: an EMPTY is final then.
-    FreezeEmpty,
+    /// Freezes an EMPTY, or a tombstone: it is final then.
+    FreezeVacant(Word),
     /// Protects its entry: reads the slot again, when the entry has been announced.
     Protect(Word),
     /// Freezes the entry.
     Freeze(Pointer),
     /// Reads this slot of the next table.
     LookAt(Pointer, u8),
+    /// Protects the entry that is there, and may have the same mark: reads the slot again.
+    Pass(Pointer, u8, Word),
+    /// Gives MORE to that entry.
+    GiveMore(Pointer, u8, Word),
     /// Reads the old slot again, as that one is EMPTY.
     LookAgain(Pointer, u8),
     /// Copies the entry there.
@@ -90,27 +94,42 @@ impl Turn<'_> {
                     return self.slot_done(walk, matches!(word, Word::Empty | Word::FrozenEmpty));
                 }
             },
-            Slot::FreezeEmpty => {
-                if self.memory.exchange(table, slot, Word::Empty, Word::FrozenEmpty).is_ok() {
-                    return self.slot_done(walk, true);
+            Slot::FreezeVacant(from) => {
+                let is_empty = from == Word::Empty;
+                let to = if is_empty { Word::FrozenEmpty } else { Word::Moved };
+                if self.memory.exchange(table, slot, from, to).is_ok() {
+                    return self.slot_done(walk, is_empty);
                 }
                 Slot::Look
             }
             Slot::Protect(seen) => self.protect(word, seen),
             Slot::Freeze(pointer) => {
-                let (from, to) = (Word::Entry(pointer), Word::Frozen(pointer));
+                let has_more = pointer.has_more && !self.omits(LeftOut::FrozenKeepsMore);
+                let frozen = Pointer { has_more, ..pointer };
+                let (from, to) = (Word::Entry(pointer), Word::Frozen(frozen));
                 match self.memory.exchange(table, slot, from, to) {
-                    Ok(()) => Slot::LookAt(pointer, 0),
+                    Ok(()) => Slot::LookAt(frozen, 0),
                     Err(_) => Slot::Look,
                 }
             }
             Slot::LookAt(pointer, to) => self.look_at(pointer, to),
+            Slot::Pass(pointer, to, seen) => self.pass(pointer, to, seen),
+            Slot::GiveMore(pointer, to, seen) => {
+                let other = seen.pointer().expect("what gets MORE is an entry");
+                let more = Word::Entry(other.with_more());
+                self.me.passed = None;
+                match self.memory.exchange(table + 1, to, seen, more) {
+                    Ok(()) => Slot::LookAt(pointer, to + 1),
+                    Err(_) => Slot::LookAt(pointer, to),
+                }
+            }
             Slot::LookAgain(pointer, to) => match word.pointer() {
                 Some(_) => Slot::Copy(pointer, to),
                 None => return self.slot_done(walk, false),
             },
             Slot::Copy(pointer, to) => {
-                match self.memory.exchange(table + 1, to, Word::Empty, Word::Entry(pointer)) {
+                let copy = Word::Entry(Pointer { has_more: false, ..pointer });
+                match self.memory.exchange(table + 1, to, Word::Empty, copy) {
                     Ok(()) => Slot::Commit(pointer),
                     Err(_) => Slot::LookAt(pointer, to),
                 }
@@ -124,7 +143,7 @@ impl Turn<'_> {
             }
         };
         if with == Slot::Look {
-            self.me.held = None;
+            (self.me.held, self.me.passed) = (None, None);
         }
         self.me.at = At::Migrate(Walk { with, ..walk });
     }
@@ -132,10 +151,11 @@ impl Turn<'_> {
     /// What is to be done with a slot; `None` if it is final.
     fn look(&self, walk: Walk, word: Word) -> Option<Slot> {
         match word {
-            Word::Tomb | Word::Moved | Word::FrozenEmpty => None,
+            Word::Spent | Word::Moved | Word::FrozenEmpty => None,
+            Word::Tomb(_) if self.omits(LeftOut::TombFrozen) => None,
             Word::Empty if self.omits(LeftOut::EmptyFrozen) => None,
             Word::Empty if walk.path.is_some() && self.omits(LeftOut::WriterMigratesEmpty) => None,
-            Word::Empty => Some(Slot::FreezeEmpty),
+            Word::Empty | Word::Tomb(_) => Some(Slot::FreezeVacant(word)),
             Word::Entry(_) | Word::Frozen(_) => Some(Slot::Protect(word)),
         }
     }
@@ -162,17 +182,41 @@ impl Turn<'_> {
             self.blame(Fault::Full(next));
             return Slot::Look;
         }
+        let ends = !self.omits(LeftOut::MoverEndsAtFrozen);
+        let gives_more = !self.omits(LeftOut::MoverGivesMore);
         match self.memory.word(next, to) {
             Word::Empty if self.omits(LeftOut::MoverLooksAgain) => Slot::Copy(pointer, to),
             Word::Empty => Slot::LookAgain(pointer, to),
             // The next table is being migrated: then all of this one was moved.
-            Word::FrozenEmpty => Slot::Look,
+            word if word.is_frozen() && ends => Slot::Commit(pointer),
+            Word::FrozenEmpty => Slot::Commit(pointer),
             // The very entry; or another that has its address, and then the old word is MOVED.
-            word if word.pointer() == Some(pointer) && !self.omits(LeftOut::MoverFindsCopy) => {
+            word if word.leads_to(pointer.address) && !self.omits(LeftOut::MoverFindsCopy) => {
                 Slot::Commit(pointer)
             }
+            word @ Word::Entry(other)
+                if gives_more && other.tag == pointer.tag && !other.has_more =>
+            {
+                Slot::Pass(pointer, to, word)
+            }
+            // A tombstone of its mark, too: then its path was migrated, and this entry was moved.
             _ => Slot::LookAt(pointer, to + 1),
         }
+    }
+
+    /// Looks whether an entry of the next table has the same mark as the one to be copied.
+    fn pass(&mut self, pointer: Pointer, to: u8, seen: Word) -> Slot {
+        let other = seen.pointer().expect("what is protected is an entry");
+        if self.memory.word(self.me.table + 1, to) != seen && !self.omits(LeftOut::PassValidates) {
+            return Slot::LookAt(pointer, to);
+        }
+        let other = self.follow_too(other);
+        let moved = self.memory.entry(pointer).expect("what is moved was allocated");
+        if self.protocol.mark(other.key) == self.protocol.mark(moved.key) {
+            return Slot::GiveMore(pointer, to, seen);
+        }
+        self.me.passed = None;
+        Slot::LookAt(pointer, to + 1)
     }
 
     /// The slot is final, and what was in it is in the next table.

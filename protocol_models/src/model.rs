@@ -2,7 +2,7 @@
 
 use stateright::{Model, Property};
 
-use crate::memory::{Address, Word};
+use crate::memory::{Address, Pointer, Word};
 use crate::migration::{Slot, Walk};
 use crate::process::{At, Process, State};
 use crate::{Op, Protocol};
@@ -48,6 +48,16 @@ fn nothing_leaks(protocol: &Protocol, state: &State) -> bool {
     state.fault.is_some() || !all_ended(protocol, state) || kept == state.memory.all_live().count()
 }
 
+/// What a mover copies that gives MORE in its next step.
+fn gives_more(state: &State, process: &Process) -> Option<Pointer> {
+    match process.at {
+        At::Migrate(Walk { with: Slot::GiveMore(pointer, to, word), .. }) => {
+            (state.memory.word(process.table + 1, to) == word).then_some(pointer)
+        }
+        _ => None,
+    }
+}
+
 impl Model for Protocol {
     type State = State;
     type Action = Action;
@@ -82,6 +92,13 @@ impl Model for Protocol {
         vec![
             Property::always(SOUND, |_, state: &State| state.fault.is_none()),
             Property::always("what is not in the map is retired", nothing_leaks),
+            Property::always(
+                "of a mark's slots all but the last have MORE",
+                // Without a step, what is asked is what comes of it.
+                |protocol: &Self, state: &State| {
+                    protocol.left_out.is_some() || state.memory.all_but_the_last_have_more(protocol)
+                },
+            ),
             Property::always(ENDS_ALONE, |protocol, state: &State| {
                 (0..state.processes.len()).all(|number| ends_alone(protocol, state, number))
             }),
@@ -89,7 +106,7 @@ impl Model for Protocol {
             Property::sometimes("a mover finds another's copy", |_, state: &State| {
                 let at = |it: &Process| match it.at {
                     At::Migrate(Walk { with: Slot::LookAt(pointer, to), .. }) => {
-                        state.memory.word(it.table + 1, to).pointer() == Some(pointer)
+                        state.memory.word(it.table + 1, to).leads_to(pointer.address)
                     }
                     _ => false,
                 };
@@ -117,6 +134,31 @@ impl Model for Protocol {
             }),
             Property::sometimes("a reader goes on in the next table", |_, state: &State| {
                 state.processes.iter().any(|it| matches!(it.at, At::Next))
+            }),
+            Property::sometimes("a tombstone takes its key in again", |_, state: &State| {
+                state.processes.iter().any(|it| match it.at {
+                    At::Take(lookup, word @ Word::Tomb(_)) => {
+                        state.memory.word(it.table, lookup.slot) == word
+                    }
+                    _ => false,
+                })
+            }),
+            Property::sometimes("a writer gives MORE", |_, state: &State| {
+                state.processes.iter().any(|it| match it.at {
+                    At::GiveMore(lookup, word) => state.memory.word(it.table, lookup.slot) == word,
+                    _ => false,
+                })
+            }),
+            Property::sometimes("a mover gives MORE", |_, state: &State| {
+                state.processes.iter().any(|it| gives_more(state, it).is_some())
+            }),
+            Property::sometimes("a mover gives MORE in vain", |_, state: &State| {
+                let in_vain = |it: &Process| {
+                    let pointer = gives_more(state, it)?;
+                    let moved = state.memory.tables[usize::from(it.table)].slots;
+                    Some(!moved.iter().any(|word| word.leads_to(pointer.address)))
+                };
+                state.processes.iter().any(|it| in_vain(it) == Some(true))
             }),
             Property::sometimes("an address is used again", |_, state: &State| {
                 state.memory.entries.iter().flatten().any(|entry| entry.reused)

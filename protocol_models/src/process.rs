@@ -16,8 +16,10 @@ pub enum At {
     Validate(Lookup, Word),
     /// Exchanges the entry that was found.
     Exchange(Lookup, Word),
-    /// Takes the empty slot at the path's end.
-    Take(Lookup),
+    /// Gives MORE to an entry of another key with the same mark, as there will be others behind it.
+    GiveMore(Lookup, Word),
+    /// Takes the empty slot at the path's end, or its mark's tombstone.
+    Take(Lookup, Word),
     /// Reads whether a migration has begun, before it takes a slot.
     Reserve(Lookup),
     /// Protects the next table, to go on there.
@@ -46,6 +48,8 @@ pub struct Process {
     pub table: u8,
     /// The entry that it protects.
     pub held: Option<Address>,
+    /// Another one that it protects: a mover on its way in the next table.
+    pub passed: Option<Address>,
     /// The entry that it has made, and not put in yet.
     pub new: Option<Pointer>,
     /// The values that the present operation's key has had since the operation began, a bit each;
@@ -133,6 +137,16 @@ impl Turn<'_> {
     /// protects is that it was announced *and then* found in its place.
     pub(crate) fn follow(&mut self, pointer: Pointer) -> Entry {
         self.me.held = Some(pointer.address);
+        self.look_at_entry(pointer)
+    }
+
+    /// As [`follow`](Self::follow), while another entry stays protected.
+    pub(crate) fn follow_too(&mut self, pointer: Pointer) -> Entry {
+        self.me.passed = Some(pointer.address);
+        self.look_at_entry(pointer)
+    }
+
+    fn look_at_entry(&mut self, pointer: Pointer) -> Entry {
         let entry = self.memory.entry(pointer).copied();
         let entry = entry.expect("no word points to what was never allocated");
         if entry.retired {
@@ -153,7 +167,7 @@ impl Turn<'_> {
     pub(crate) fn done(&mut self) {
         self.me.op += 1;
         self.me.at = At::Root;
-        self.me.held = None;
+        (self.me.held, self.me.passed) = (None, None);
         self.me.seen = 0;
         self.me.table = 0;
     }
@@ -172,7 +186,8 @@ impl Turn<'_> {
             At::Find(lookup) => self.find(lookup),
             At::Validate(lookup, word) => self.validate(lookup, word),
             At::Exchange(lookup, word) => self.exchange(lookup, word),
-            At::Take(lookup) => self.take(lookup),
+            At::GiveMore(lookup, word) => self.give_more(lookup, word),
+            At::Take(lookup, word) => self.take(lookup, word),
             At::Reserve(lookup) => self.reserve(lookup),
             At::Next => self.next(),
             At::Into { for_path } => self.migrate_next(for_path),
@@ -189,10 +204,7 @@ impl Turn<'_> {
             op @ (Op::Insert(..) | Op::Remove(_) | Op::Get(_)) => {
                 if let (Op::Insert(key, value), None) = (op, self.me.new) {
                     let address = self.address.expect("an insertion comes with memory");
-                    let reused = self.memory.entries[usize::from(address)].is_some();
-                    let entry = Entry { key, value, retired: false, reused };
-                    self.memory.entries[usize::from(address)] = Some(entry);
-                    self.me.new = Some(Pointer { address, tag: self.protocol.tag(key) });
+                    self.me.new = Some(self.memory.put(self.protocol, address, key, value));
                 }
                 self.me.at = At::Find(self.home());
             }
@@ -202,7 +214,8 @@ impl Turn<'_> {
 
 impl State {
     pub(crate) fn new(protocol: &Protocol) -> Self {
-        let process = Process { op: 0, at: At::Root, table: 0, held: None, new: None, seen: 0 };
+        let (held, passed) = (None, None);
+        let process = Process { op: 0, at: At::Root, table: 0, held, passed, new: None, seen: 0 };
         let processes = vec![process; protocol.programs.len()];
         Self { memory: Memory::new(protocol), processes, fault: None }
     }
@@ -215,7 +228,10 @@ impl State {
     /// Whether this address may be allocated: nobody protects what was there.
     fn is_free(&self, address: usize) -> bool {
         self.memory.entries[address].is_some_and(|entry| entry.retired)
-            && self.processes.iter().all(|process| process.held.map(usize::from) != Some(address))
+            && self.processes.iter().all(|process| {
+                let mut protected = process.held.into_iter().chain(process.passed);
+                protected.all(|held| usize::from(held) != address)
+            })
     }
 
     /// The addresses that a process may be given in its next step; `None` if it allocates nothing.

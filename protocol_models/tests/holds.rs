@@ -27,6 +27,10 @@ const FINDS_COPY: &str = "a mover finds another's copy";
 const IS_MOVED: &str = "a mover finds that it is moved, before he copies";
 const PATH: &str = "a writer migrates its path";
 const READER: &str = "a reader goes on in the next table";
+const TOMB: &str = "a tombstone takes its key in again";
+const MORE: &str = "a writer gives MORE";
+const MOVER_MORE: &str = "a mover gives MORE";
+const IN_VAIN: &str = "a mover gives MORE in vain";
 const AGAIN: &str = "an address is used again";
 const THIRD: &str = "the map is in the third table";
 
@@ -52,6 +56,11 @@ fn remove_and_insert() {
 fn insert() {
     // 230 thousand states, 1.7 s.
     holds(configurations::insert(), &[FINDS_COPY, PATH, READER]);
+}
+
+#[test]
+fn first_comes() {
+    holds(configurations::first_comes(), &[TOMB, FINDS_COPY, IS_MOVED, PATH, READER, AGAIN]);
 }
 
 #[test]
@@ -88,4 +97,55 @@ fn chained() {
 fn chained_remove_and_insert() {
     // 85 thousand states, 0.7 s.
     holds(configurations::chained_remove_and_insert(), &[FINDS_COPY, PATH, AGAIN, THIRD]);
+}
+
+#[test]
+fn comes_and_goes() {
+    holds(configurations::comes_and_goes(), &[TOMB, AGAIN]);
+}
+
+#[test]
+fn comes_and_goes_and_moves() {
+    holds(
+        configurations::comes_and_goes_and_moves(),
+        &[TOMB, FINDS_COPY, IS_MOVED, PATH, READER, AGAIN],
+    );
+}
+
+#[test]
+fn one_mark() {
+    holds(configurations::one_mark(), &[TOMB, MORE, AGAIN]);
+}
+
+#[test]
+fn three_of_one_mark() {
+    holds(configurations::three_of_one_mark(), &[TOMB, MORE, AGAIN]);
+}
+
+#[test]
+fn one_mark_moves() {
+    holds(configurations::one_mark_moves(), &[MOVER_MORE, FINDS_COPY, PATH, READER]);
+}
+
+#[test]
+fn one_mark_grows() {
+    holds(configurations::one_mark_grows(), &[TOMB, MORE, MOVER_MORE, PATH, AGAIN]);
+}
+
+#[test]
+fn one_mark_returns() {
+    holds(configurations::one_mark_returns(), &[TOMB, MORE, MOVER_MORE, PATH, READER, AGAIN]);
+}
+
+#[test]
+fn one_mark_sleeps() {
+    holds(
+        configurations::one_mark_sleeps(),
+        &[TOMB, MORE, IN_VAIN, FINDS_COPY, IS_MOVED, AGAIN, THIRD],
+    );
+}
+
+#[test]
+fn one_mark_chained() {
+    holds(configurations::one_mark_chained(), &[MORE, MOVER_MORE, FINDS_COPY, PATH, AGAIN, THIRD]);
 }
