@@ -79,7 +79,7 @@ for_each_scheme! {
 
 /// Users' code that is generic over the value alone: the parameters of the types have defaults.
 #[test]
-fn the_defaults_are_the_global_domain_of_crossbeam() {
+fn the_defaults_are_the_global_domain_of_epochs() {
     fn both<T: Send + 'static>(values: [T; 2]) -> (Stack<T>, Queue<T>) {
         let (stack, queue) = (Stack::new(), Queue::new());
         let [first, second] = values;
