@@ -134,9 +134,9 @@ fn apply<R: Reclaimer>(
 for_each_scheme! {
     /// With the element that is present kept by `insert`, and exchanged by `replace`.
     fn a_set_does_what_its_model_does(subject) {
-        let cases = sized(24, 2) as u32;
+        let cases = sized(24, 1) as u32;
         let config = Config { cases, failure_persistence: None, ..Config::default() };
-        let outcome = TestRunner::new(config).run(&vec(op(), 1..sized(300, 20)), |ops| {
+        let outcome = TestRunner::new(config).run(&vec(op(), 1..sized(300, 12)), |ops| {
             let (domain, ledger) = (subject.domain(), Ledger::new());
             let mut set = HashSet::with_reclaimer(domain.clone());
             let mut model = std::collections::BTreeMap::new();
