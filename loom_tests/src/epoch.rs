@@ -9,7 +9,7 @@ use crate::scheme::{Links, load, read, warm_up};
 /// it, retires objects which a thread protects that has pinned later.
 #[test]
 fn a_stale_pin_makes_no_stale_stamp() {
-    explore(Limits::preemptions(1, 2), || {
+    explore(Limits::preemptions(2, 3), || {
         together(
             Links::<Epoch, 2>::new(0),
             warm_up,
