@@ -162,7 +162,7 @@ for_each_scheme! {
     fn one_inserts_and_one_removes(subject) {
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let set = HashSet::with_reclaimer(domain.clone());
-        let (threads, elements) = (3, sized(200, 16) as u8);
+        let (threads, elements) = (3, sized(200, 8) as u8);
         let inserted = on_threads(threads, |_| {
             let new = |number| Element(number, Tracked::new(&ledger, 0));
             (0..elements).filter(|number| set.insert(new(*number))).count()
