@@ -48,7 +48,7 @@ for_each_scheme! {
 
     fn a_closed_queue_gives_values_back_and_out(subject) {
         let (domain, ledger) = (subject.domain(), Ledger::new());
-        for held in [0, 1, 50, 200] {
+        for held in [0, 1, 50, sized(200, 70) as u64] {
             let queue = Queue::with_reclaimer(domain.clone());
             (0..held).for_each(|at| queue.push(Tracked::new(&ledger, at)));
             assert!(!queue.is_closed());
@@ -187,7 +187,7 @@ for_each_scheme! {
 fn a_segment_has_112_cells_for_a_word() {
     let domain = common::Domain::<common::Hazard>::new();
     let queue = Queue::with_reclaimer(domain.clone());
-    for at in 0..=3 * 112_u64 {
+    for at in 0..=sized(3, 1) as u64 * 112 {
         queue.push(at);
         assert_eq!(queue.pop(), Some(at));
         let stats = domain.stats();

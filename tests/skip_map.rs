@@ -117,7 +117,7 @@ fn sessions() -> impl Strategy<Value = Vec<Session>> {
         3 => ops.prop_map(Session::Free),
         2 => alone().prop_map(Session::Alone),
     ];
-    vec(session, 1..sized(20, 4))
+    vec(session, 1..sized(20, 3))
 }
 
 /// Runs a test on random values. Nothing is kept in files: a failure prints its smallest example.

@@ -305,7 +305,7 @@ for_our_own! {
     /// More shields than a guard has slots, in many guards, which end in any order.
     owned fn many_shields_in_many_guards_each_cover_their_own(subject) {
         const SHIELDS: usize = 20;
-        const GUARDS: usize = sized(100, 10);
+        const GUARDS: usize = sized(100, 5);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let sources: Vec<_> = (0..SHIELDS * GUARDS).map(|_| Atomic::<Tracked>::null()).collect();
         let fresh = |number: usize| domain.pin().owned(Tracked::new(&ledger, number as u64)).into_ptr();
