@@ -26,13 +26,13 @@ fn sessions<Op: Debug + Clone, Alone: Debug + Clone>(
     op: impl Strategy<Value = Op> + Clone,
     alone: impl Strategy<Value = Alone>,
 ) -> impl Strategy<Value = Vec<Session<Op, Alone>>> {
-    let ops = vec(op, 1..sized(40, 6));
+    let ops = vec(op, 1..sized(40, 5));
     let session = prop_oneof![
         3 => ops.clone().prop_map(Session::Free),
         3 => ops.prop_map(Session::Pinned),
         1 => alone.prop_map(Session::Alone),
     ];
-    vec(session, 1..sized(30, 4))
+    vec(session, 1..sized(30, 3))
 }
 
 /// Runs a test on random values. Nothing is kept in files: a failure prints its smallest example.
