@@ -7,6 +7,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::mem::{self, ManuallyDrop};
 use core::ops::{Deref, DerefMut};
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::ptr::{self, NonNull};
 use std::error::Error;
 
@@ -352,6 +353,10 @@ pub struct Owned<T, S: Scheme> {
 unsafe impl<T: Send, S: Scheme> Send for Owned<T, S> {}
 // SAFETY: sharing it shares a `&T` only.
 unsafe impl<T: Sync, S: Scheme> Sync for Owned<T, S> {}
+
+// As a `Box`: what may be seen half changed is the value, and nothing else.
+impl<T: UnwindSafe, S: Scheme> UnwindSafe for Owned<T, S> {}
+impl<T: RefUnwindSafe, S: Scheme> RefUnwindSafe for Owned<T, S> {}
 
 impl<T, S: Scheme> Owned<T, S> {
     /// # Safety

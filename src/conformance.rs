@@ -67,25 +67,34 @@ use crate::Scheme;
 ///
 /// The first argument is the module's name. The second makes a handle to a domain: a fresh owned
 /// [`Domain`](crate::Domain) at each call, or always the process-wide one. What else is said of the
-/// scheme follows as calls of [`Subject`]'s methods.
+/// scheme follows as calls of [`Subject`]'s methods. Attributes before the name are those of each test.
 ///
 /// ```
 /// use sexton::{Domain, Epoch, Leak};
 ///
 /// sexton::conformance!(epoch, || Epoch);
 /// sexton::conformance!(epoch_owned, Domain::<Epoch>::new);
-/// sexton::conformance!(leak_owned, Domain::<Leak>::new, frees_with_its_domain());
+/// sexton::conformance!(
+///     #[cfg_attr(miri, ignore = "it frees nothing that Miri could look at")]
+///     leak_owned,
+///     Domain::<Leak>::new,
+///     frees_with_its_domain(),
+/// );
 /// # fn main() {}
 /// ```
 #[macro_export]
 macro_rules! conformance {
-    ($name:ident, $make:expr $(, $setting:ident($($value:expr),*))* $(,)?) => {
+    (
+        $(#[$attribute:meta])*
+        $name:ident, $make:expr $(, $setting:ident($($value:expr),*))* $(,)?
+    ) => {
         mod $name {
             #[allow(unused_imports)]
             use super::*;
 
             $crate::conformance!(
                 @tests { $crate::conformance::Subject::new($make)$(.$setting($($value),*))* }
+                [$(#[$attribute])*]
 
                 what_a_shield_covers_is_not_freed
                 what_a_guard_protects_is_not_freed_before_it_ends
@@ -132,10 +141,14 @@ macro_rules! conformance {
             );
         }
     };
-    (@tests $subject:tt $($promise:ident)*) => {$(
+    (@tests $subject:tt $attributes:tt $($promise:ident)*) => {
+        $($crate::conformance!(@test $subject $attributes $promise);)*
+    };
+    (@test $subject:tt [$($attribute:tt)*] $promise:ident) => {
         #[test]
+        $($attribute)*
         fn $promise() {
             $crate::conformance::$promise(&$subject);
         }
-    )*};
+    };
 }

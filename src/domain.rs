@@ -5,6 +5,7 @@
 //! type of a scheme that has a process-wide one.
 
 use core::fmt;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::guard::Guard;
 use crate::scheme::{GlobalScheme, Scheme, Stats};
@@ -35,6 +36,10 @@ impl<S: Scheme> Drop for Shared<S> {
         S::drain(&mut self.0);
     }
 }
+
+// No user code runs while a domain is half changed: a `Drop` that panics finds the rest in order.
+impl<S: Scheme> UnwindSafe for Domain<S> {}
+impl<S: Scheme> RefUnwindSafe for Domain<S> {}
 
 impl<S: Scheme> Domain<S> {
     /// A new domain.

@@ -18,6 +18,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ops::Deref;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::ptr::{self, NonNull};
 
 use crate::atomic::{AllocError, Atomic, Owned, Ptr, TAG_MASK};
@@ -54,6 +55,11 @@ pub struct Guard<'d, S: Scheme> {
     /// I1.
     not_send: PhantomData<*mut ()>,
 }
+
+// It opens and ends a section, and no user code runs while it is half in one. With it, what has a
+// guard in it is as safe as its values are.
+impl<S: Scheme> UnwindSafe for Guard<'_, S> {}
+impl<S: Scheme> RefUnwindSafe for Guard<'_, S> {}
 
 impl<'d, S: Scheme> Guard<'d, S> {
     #[inline]

@@ -51,6 +51,7 @@ use core::borrow::Borrow;
 use core::fmt;
 use core::iter::FusedIterator;
 use core::mem::{self, MaybeUninit};
+use core::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::Epoch;
 use crate::atomic::{AllocError, Atomic, Owned, Ptr};
@@ -103,6 +104,10 @@ pub struct Stack<T, R: Reclaimer = Epoch> {
 unsafe impl<T: Send, R: Reclaimer> Send for Stack<T, R> {}
 // SAFETY: as above. A shared stack hands out values, and copies of `Copy` ones, never a `&T`.
 unsafe impl<T: Send, R: Reclaimer> Sync for Stack<T, R> {}
+
+// No user code runs while a value is on its way in or out, and nobody sees one that is in.
+impl<T, R: Reclaimer> UnwindSafe for Stack<T, R> {}
+impl<T, R: Reclaimer> RefUnwindSafe for Stack<T, R> {}
 
 impl<T, R: Reclaimer + Default> Stack<T, R> {
     /// An empty stack.
@@ -474,6 +479,10 @@ pub struct PopAll<'a, T, R: Reclaimer = Epoch> {
 unsafe impl<T: Send, R: Reclaimer> Send for PopAll<'_, T, R> {}
 // SAFETY: shared, it hands out nothing.
 unsafe impl<T: Send, R: Reclaimer> Sync for PopAll<'_, T, R> {}
+
+// As the stack, and its values are the iterator's alone.
+impl<T, R: Reclaimer> UnwindSafe for PopAll<'_, T, R> {}
+impl<T, R: Reclaimer> RefUnwindSafe for PopAll<'_, T, R> {}
 
 impl<T, R: Reclaimer> Exclusive for PopAll<'_, T, R> {
     type Item = T;

@@ -220,7 +220,7 @@ const USUAL: Case = Case {
     stalled: 3,
     guards: 1,
     shields: 4,
-    retired: sized(200_000, 30_000, 60),
+    retired: sized(200_000, 30_000, 24),
     per_guard: 1,
 };
 
@@ -251,19 +251,19 @@ fn hazard_with_guards_within_guards() {
 
 #[test]
 fn hazard_with_large_objects() {
-    let retired = sized(20_000, 2_000, 20);
+    let retired = sized(20_000, 2_000, 6);
     Case { retired, ..USUAL }.run::<{ 64 << 10 }>();
 }
 
 #[test]
 fn hazard_with_large_objects_under_one_guard() {
-    let retired = sized(20_000, 2_000, 20);
+    let retired = sized(20_000, 2_000, 6);
     Case { retired, per_guard: 100, guards: 2, ..USUAL }.run::<{ 64 << 10 }>();
 }
 
 /// Though there is no bound if somebody stalls.
 fn keeps_up(domain: &Domain<Epoch>, per_guard: usize) {
-    const RETIRED: usize = sized(2_000_000, 200_000, 600);
+    const RETIRED: usize = sized(2_000_000, 200_000, 200);
     let waiting = Arc::new(Waiting::default());
     for _ in 0..RETIRED / per_guard {
         let guard = domain.pin();

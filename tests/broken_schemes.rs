@@ -522,8 +522,16 @@ fn set<const FAULT: u32>(book: &mut Book, slot: usize, address: usize) {
 }
 
 // Without a fault, both are right: so it is the fault that is caught below.
-sexton::conformance!(quiescent, Domain::<Quiescent<{ fault::NONE }>>::new);
-sexton::conformance!(slots, Domain::<Slots<{ fault::NONE }>>::new);
+sexton::conformance!(
+    #[cfg_attr(miri, ignore = "it takes long, and is about the crate in no way")]
+    quiescent,
+    Domain::<Quiescent<{ fault::NONE }>>::new,
+);
+sexton::conformance!(
+    #[cfg_attr(miri, ignore = "it takes long, and is about the crate in no way")]
+    slots,
+    Domain::<Slots<{ fault::NONE }>>::new,
+);
 
 /// Asserts that a promise is found broken, and that it is said so.
 fn assert_caught(promise: impl FnOnce(), message: &str) {

@@ -1,6 +1,7 @@
 //! Children of `fork`: the other threads are gone, in the middle of anything.
 //!
-//! Each test runs in a process of its own, in which there are no threads but the test's.
+//! Each test runs in a process of its own, in which there are no threads but the test's. (Not under
+//! Miri, which knows neither `fork` nor other processes.)
 #![cfg(all(unix, not(miri)))]
 
 mod child;

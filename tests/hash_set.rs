@@ -134,9 +134,9 @@ fn apply<R: Reclaimer>(
 for_each_scheme! {
     /// With the element that is present kept by `insert`, and exchanged by `replace`.
     fn a_set_does_what_its_model_does(subject) {
-        let cases = sized(24, 2) as u32;
+        let cases = sized(24, 1) as u32;
         let config = Config { cases, failure_persistence: None, ..Config::default() };
-        let outcome = TestRunner::new(config).run(&vec(op(), 1..sized(300, 20)), |ops| {
+        let outcome = TestRunner::new(config).run(&vec(op(), 1..sized(300, 12)), |ops| {
             let (domain, ledger) = (subject.domain(), Ledger::new());
             let mut set = HashSet::with_reclaimer(domain.clone());
             let mut model = std::collections::BTreeMap::new();
@@ -162,7 +162,7 @@ for_each_scheme! {
     fn one_inserts_and_one_removes(subject) {
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let set = HashSet::with_reclaimer(domain.clone());
-        let (threads, elements) = (3, sized(200, 16) as u8);
+        let (threads, elements) = (3, sized(200, 8) as u8);
         let inserted = on_threads(threads, |_| {
             let new = |number| Element(number, Tracked::new(&ledger, 0));
             (0..elements).filter(|number| set.insert(new(*number))).count()

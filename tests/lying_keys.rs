@@ -102,7 +102,7 @@ where
 fn nothing_is_lost_or_dropped_twice<R: Reclaimer, F: Fn() -> R>(subject: &Subject<F>, lie: Lie) {
     let (domain, ledger) = (subject.domain(), Ledger::new());
     let mut map = HashMap::with_reclaimer(domain.clone());
-    on_threads(2, |_| use_it(&map, &ledger, lie, sized(1500, 20)));
+    on_threads(2, |_| use_it(&map, &ledger, lie, sized(1500, 10)));
     // An entry that no lookup finds is still there.
     assert_eq!(map.pin().iter().count(), map.len());
     drop(map.clone());

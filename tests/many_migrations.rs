@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sexton::HashMap;
 
-const KEYS: u32 = sized(3000, 60) as u32;
+const KEYS: u32 = sized(3000, 40) as u32;
 
 /// What a session does to many keys, so that the table does not stay as it is.
 #[derive(Clone, Debug)]
@@ -152,7 +152,7 @@ fn check(test: impl Fn(Vec<Phase>)) {
     let cases = sized(6, 1) as u32;
     let config =
         Config { cases, failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
-    let outcome = TestRunner::new(config).run(&vec(phase(), 1..sized(40, 6)), |phases| {
+    let outcome = TestRunner::new(config).run(&vec(phase(), 1..sized(40, 4)), |phases| {
         test(phases);
         Ok(())
     });

@@ -26,18 +26,18 @@ fn sessions<Op: Debug + Clone, Alone: Debug + Clone>(
     op: impl Strategy<Value = Op> + Clone,
     alone: impl Strategy<Value = Alone>,
 ) -> impl Strategy<Value = Vec<Session<Op, Alone>>> {
-    let ops = vec(op, 1..sized(40, 8));
+    let ops = vec(op, 1..sized(40, 5));
     let session = prop_oneof![
         3 => ops.clone().prop_map(Session::Free),
         3 => ops.prop_map(Session::Pinned),
         1 => alone.prop_map(Session::Alone),
     ];
-    vec(session, 1..sized(30, 6))
+    vec(session, 1..sized(30, 3))
 }
 
 /// Runs a test on random values. Nothing is kept in files: a failure prints its smallest example.
 fn check<S: Strategy>(strategy: S, test: impl Fn(S::Value)) {
-    let cases = sized(16, 2) as u32;
+    let cases = sized(16, 1) as u32;
     let config =
         Config { cases, failure_persistence: None, max_shrink_iters: 5000, ..Config::default() };
     let outcome = TestRunner::new(config).run(&strategy, |value| {

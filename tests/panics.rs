@@ -141,7 +141,7 @@ for_each_scheme! {
     /// Values that were replaced or removed are dropped some time later, by somebody: a panic there
     /// is nobody's, but it is counted.
     fn a_retired_value_that_panics_disturbs_nobody(subject) {
-        const ROUNDS: u64 = sized(500, 20) as u64;
+        const ROUNDS: u64 = sized(500, 8) as u64;
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let map = HashMap::with_reclaimer(domain.clone());
         let cell = RcuCell::with_reclaimer(Bomb::new(&ledger, 0, false), domain.clone());
@@ -496,7 +496,7 @@ where
 }
 
 /// Of so many calls one panics: under Miri an unwinding takes a second.
-const STRIDE: usize = if cfg!(miri) { 7 } else { 1 };
+const STRIDE: usize = if cfg!(miri) { 11 } else { 1 };
 
 fn for_each_call<R: Reclaimer, F: Fn() -> R, S: BuildHasher + Clone>(
     subject: &Subject<F>,
@@ -513,7 +513,7 @@ fn for_each_call<R: Reclaimer, F: Fn() -> R, S: BuildHasher + Clone>(
         map
     };
     // Under Miri not all of them: each operation is done as often as it calls user code.
-    for (name, operate) in operations::<S, R>(ledger).into_iter().step_by(sized(1, 3)) {
+    for (name, operate) in operations::<S, R>(ledger).into_iter().step_by(sized(1, 5)) {
         let before = ledger.living();
         for fuse in (0..).step_by(STRIDE) {
             let mut map = fill();

@@ -18,11 +18,11 @@ fn counts_and_keeps<R: Reclaimer, T: PartialEq + std::fmt::Debug>(
 ) {
     let queue = Queue::with_reclaimer(domain.clone());
     let mut model = VecDeque::new();
-    for at in 0..sized(3000, 40) {
+    for at in 0..sized(3000, 20) {
         queue.push(make(at));
         model.push_back(make(at));
         // It grows, and shrinks again.
-        let pops = if at < sized(2000, 25) { at % 2 } else { 3 };
+        let pops = if at < sized(2000, 13) { at % 2 } else { 3 };
         for _ in 0..pops {
             assert_eq!(queue.pop(), model.pop_front());
         }
@@ -48,7 +48,7 @@ for_each_scheme! {
 
     fn a_closed_queue_gives_values_back_and_out(subject) {
         let (domain, ledger) = (subject.domain(), Ledger::new());
-        for held in [0, 1, 50, 200] {
+        for held in [0, 1, 50, sized(200, 70) as u64] {
             let queue = Queue::with_reclaimer(domain.clone());
             (0..held).for_each(|at| queue.push(Tracked::new(&ledger, at)));
             assert!(!queue.is_closed());
@@ -72,7 +72,7 @@ for_each_scheme! {
 
     /// What was accepted comes out, and nothing comes after the end.
     fn closing_under_threads_loses_nothing(subject) {
-        const ROUNDS: usize = sized(60, 4);
+        const ROUNDS: usize = sized(60, 2);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         for round in 0..ROUNDS {
             let queue = Queue::with_reclaimer(domain.clone());
@@ -109,7 +109,7 @@ for_each_scheme! {
     /// of them under a guard. What they had put in and not taken out is there.
     fn threads_that_end_in_a_panic_lose_nothing(subject) {
         const THREADS: usize = sized(12, 3);
-        const VALUES: usize = sized(1000, 12);
+        const VALUES: usize = sized(1000, 6);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let queue = Queue::with_reclaimer(domain.clone());
         let (pushed, popped) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -148,7 +148,7 @@ for_each_scheme! {
     }
 
     fn a_peek_under_threads_sees_values_in_order(subject) {
-        const VALUES: u64 = sized(5000, 30) as u64;
+        const VALUES: u64 = sized(5000, 12) as u64;
         let domain = subject.domain();
         let queue = Queue::with_reclaimer(domain.clone());
         on_threads(3, |thread| match thread {
@@ -187,7 +187,7 @@ for_each_scheme! {
 fn a_segment_has_112_cells_for_a_word() {
     let domain = common::Domain::<common::Hazard>::new();
     let queue = Queue::with_reclaimer(domain.clone());
-    for at in 0..=3 * 112_u64 {
+    for at in 0..=sized(3, 1) as u64 * 112 {
         queue.push(at);
         assert_eq!(queue.pop(), Some(at));
         let stats = domain.stats();

@@ -112,7 +112,7 @@ for_each_scheme! {
 
     /// What one puts in, one takes out.
     fn each_value_is_taken_once(subject) {
-        const ROUNDS: usize = sized(2000, 12);
+        const ROUNDS: usize = sized(2000, 8);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let cell = RcuOption::with_reclaimer(None, domain.clone());
         let counts = on_threads(3, |thread| {

@@ -111,18 +111,18 @@ enum Session {
 }
 
 fn sessions() -> impl Strategy<Value = Vec<Session>> {
-    let ops = vec(op(), 1..sized(60, 12));
+    let ops = vec(op(), 1..sized(60, 6));
     let session = prop_oneof![
         3 => ops.clone().prop_map(Session::Pinned),
         3 => ops.prop_map(Session::Free),
         2 => alone().prop_map(Session::Alone),
     ];
-    vec(session, 1..sized(20, 5))
+    vec(session, 1..sized(20, 3))
 }
 
 /// Runs a test on random values. Nothing is kept in files: a failure prints its smallest example.
 fn check<S: Strategy>(strategy: S, test: impl Fn(S::Value)) {
-    let cases = sized(24, 2) as u32;
+    let cases = sized(24, 1) as u32;
     let config =
         Config { cases, failure_persistence: None, max_shrink_iters: 5000, ..Config::default() };
     let outcome = TestRunner::new(config).run(&strategy, |value| {
@@ -450,7 +450,7 @@ fn keys_and_values_of_any_layout() {
     {
         let map = SkipMap::with_reclaimer(reclaimer);
         let map = map.pin();
-        let count = sized(500, 40) as u16;
+        let count = sized(500, 16) as u16;
         for number in (0..count).rev() {
             assert!(map.insert(key(number), value(number)).is_none());
         }

@@ -48,7 +48,7 @@ for_each_scheme! {
     /// end.
     fn insertions_and_removals_balance(subject) {
         const THREADS: usize = sized(4, 3);
-        const ROUNDS: usize = sized(4000, 25);
+        const ROUNDS: usize = sized(4000, 10);
         const KEYS: u64 = 16;
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let map = SkipMap::with_reclaimer(domain.clone());
@@ -104,7 +104,7 @@ for_each_scheme! {
     /// Those who pop compete: each entry goes to one of them, and each of them sees them in order.
     fn each_entry_is_popped_once(subject) {
         const THREADS: usize = sized(4, 3);
-        const ENTRIES: u64 = sized(6000, 40) as u64;
+        const ENTRIES: u64 = sized(6000, 16) as u64;
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let map = SkipMap::with_reclaimer(domain.clone());
         (0..ENTRIES).for_each(|key| drop(map.pin().insert(key, Tracked::new(&ledger, key))));
@@ -133,7 +133,7 @@ for_each_scheme! {
     /// are inserted, replaced and removed around it.
     fn an_iteration_never_loses_its_place(subject) {
         const KEYS: u64 = sized(64, 8) as u64;
-        const ITERATIONS: usize = sized(150, 5);
+        const ITERATIONS: usize = sized(150, 3);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let map = SkipMap::with_reclaimer(domain.clone());
         // Every fourth stays; of these every other is replaced all the time.
@@ -191,7 +191,7 @@ for_each_scheme! {
     /// Of those who update one entry, none is lost.
     fn no_update_is_lost(subject) {
         const THREADS: usize = sized(4, 3);
-        const UPDATES: u64 = sized(1000, 10) as u64;
+        const UPDATES: u64 = sized(1000, 6) as u64;
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let map = SkipMap::with_reclaimer(domain.clone());
         on_threads(THREADS, |_| {
@@ -208,7 +208,7 @@ for_each_scheme! {
 
     /// What is removed while its tower is being built is unlinked all the same, by one of the two.
     fn what_is_removed_at_birth_is_freed(subject) {
-        const ROUNDS: u64 = sized(4000, 30) as u64;
+        const ROUNDS: u64 = sized(4000, 10) as u64;
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let map = SkipMap::with_reclaimer(domain.clone());
         on_threads(3, |thread| {

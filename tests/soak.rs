@@ -129,7 +129,7 @@ for_each_scheme! {
             let ends = on_threads(THREADS, |thread| {
                 let mut dice = Dice(wave * 100 + thread as u64 + 1);
                 catch_unwind(AssertUnwindSafe(|| {
-                    (0..sized(500, 10)).for_each(|_| ground.work(&mut dice));
+                    (0..sized(500, 6)).for_each(|_| ground.work(&mut dice));
                 }))
             });
             for end in ends.into_iter().filter_map(Result::err) {

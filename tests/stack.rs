@@ -61,7 +61,7 @@ for_each_scheme! {
 
     /// Single pops beside those that take all: others hold nodes of a chain that was taken off.
     fn a_pop_beside_one_that_takes_all(subject) {
-        const ROUNDS: usize = sized(3000, 15);
+        const ROUNDS: usize = sized(3000, 8);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let stack = Stack::with_reclaimer(domain.clone());
         let counts = on_threads(4, |thread| {
@@ -105,7 +105,7 @@ for_each_scheme! {
 
     /// Neither drop nor any iterator recurses.
     fn a_deep_stack_is_dropped_without_recursion(subject) {
-        const DEPTH: usize = sized(1_000_000, 2_000);
+        const DEPTH: usize = sized(1_000_000, 100);
         let domain = subject.domain();
         for way in 0..3 {
             let stack = Stack::with_reclaimer(domain.clone());

@@ -22,7 +22,7 @@ impl Hasher for Same {
 for_each_scheme! {
     /// Nobody asks for it: the removals themselves, and whatever comes after, see to it.
     fn an_emptied_map_becomes_small(subject) {
-        const ENTRIES: u64 = sized(20_000, 600) as u64;
+        const ENTRIES: u64 = sized(20_000, 200) as u64;
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let map = HashMap::<u64, Tracked, _, R>::with_reclaimer(domain.clone());
         (0..ENTRIES).for_each(|key| drop(map.pin().insert(key, Tracked::new(&ledger, key))));
@@ -41,7 +41,7 @@ for_each_scheme! {
 
     /// Removed entries leave tombstones, and these are got rid of without a larger table.
     fn one_key_that_comes_and_goes_needs_no_room(subject) {
-        const ROUNDS: u64 = sized(10_000, 200) as u64;
+        const ROUNDS: u64 = sized(10_000, 60) as u64;
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let map = HashMap::<u64, Tracked, _, R>::with_reclaimer(domain.clone());
         for key in 0..ROUNDS {
@@ -55,7 +55,7 @@ for_each_scheme! {
 
     /// A larger table would not make the paths shorter, so it ends.
     fn hashes_that_are_all_alike_do_not_grow_it_without_end(subject) {
-        const ENTRIES: u64 = sized(600, 40) as u64;
+        const ENTRIES: u64 = sized(600, 16) as u64;
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let hasher = BuildHasherDefault::<Same>::default();
         let map =
@@ -75,7 +75,7 @@ for_each_scheme! {
 
     /// What is drained in part stays whole: the rest, and what comes after.
     fn a_drain_that_stops_forgets_nothing(subject) {
-        const ENTRIES: u64 = sized(200, 20) as u64;
+        const ENTRIES: u64 = sized(200, 12) as u64;
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let mut map = HashMap::<u64, Tracked, _, R>::with_reclaimer(domain.clone());
         for round in 0..3 {

@@ -34,7 +34,7 @@ fn assert_each_once(taken: impl IntoIterator<Item = u64>, expected: &HashSet<u64
 for_each_scheme! {
     fn a_stack_gives_each_value_out_once(subject) {
         const THREADS: usize = sized(4, 3);
-        const VALUES: usize = sized(3000, 12);
+        const VALUES: usize = sized(3000, 6);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let stack = Stack::with_reclaimer(domain.clone());
         let taken = on_threads(THREADS, |thread| {
@@ -59,7 +59,7 @@ for_each_scheme! {
 
     /// Who pops only sees the values of one pusher in the reverse order of pushing.
     fn a_stack_is_last_in_first_out_for_each_pusher(subject) {
-        const VALUES: usize = sized(2000, 15);
+        const VALUES: usize = sized(2000, 8);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let stack = Stack::with_reclaimer(domain.clone());
         on_threads(3, |thread| {
@@ -85,7 +85,7 @@ for_each_scheme! {
 
     fn a_queue_keeps_the_order_of_each_producer(subject) {
         const PRODUCERS: usize = 2;
-        const VALUES: usize = sized(4000, 20);
+        const VALUES: usize = sized(4000, 8);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let queue = Queue::with_reclaimer(domain.clone());
         let left = AtomicUsize::new(PRODUCERS * VALUES);
@@ -120,7 +120,7 @@ for_each_scheme! {
 
     fn a_queue_gives_each_value_out_once(subject) {
         const THREADS: usize = sized(4, 3);
-        const VALUES: usize = sized(3000, 12);
+        const VALUES: usize = sized(3000, 6);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let queue = Queue::with_reclaimer(domain.clone());
         let taken = on_threads(THREADS, |thread| {
@@ -144,7 +144,7 @@ for_each_scheme! {
 
     /// A pop that returns `None` was right: what its own thread has pushed was popped by others.
     fn a_queue_is_not_empty_while_there_is_something_in_it(subject) {
-        const ROUNDS: usize = sized(2000, 12);
+        const ROUNDS: usize = sized(2000, 6);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let queue = Queue::with_reclaimer(domain.clone());
         // Each thread pops as often as it pushes, after it: there is always one for it.
@@ -160,7 +160,7 @@ for_each_scheme! {
     }
 
     fn a_cell_shows_versions_in_order(subject) {
-        const VERSIONS: usize = sized(3000, 20);
+        const VERSIONS: usize = sized(3000, 8);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let cell = RcuCell::with_reclaimer(Tracked::new(&ledger, 0), domain.clone());
         on_threads(3, |thread| {
@@ -194,7 +194,7 @@ for_each_scheme! {
 
     fn a_cells_update_loses_no_increment(subject) {
         const THREADS: usize = sized(4, 3);
-        const ROUNDS: usize = sized(2000, 10);
+        const ROUNDS: usize = sized(2000, 5);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let cell = RcuCell::with_reclaimer(Tracked::new(&ledger, 0), domain.clone());
         on_threads(THREADS, |thread| {
@@ -217,7 +217,7 @@ for_each_scheme! {
     /// Each version but the last is returned by one `swap`, and by no other.
     fn a_cells_swap_returns_each_value_once(subject) {
         const THREADS: usize = sized(4, 3);
-        const ROUNDS: usize = sized(2000, 10);
+        const ROUNDS: usize = sized(2000, 5);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let first = numbered(THREADS, 0);
         let cell = RcuCell::with_reclaimer(Tracked::new(&ledger, first), domain.clone());
@@ -235,7 +235,7 @@ for_each_scheme! {
     fn a_maps_updates_lose_nothing(subject) {
         const KEYS: u64 = 5;
         const THREADS: usize = sized(4, 3);
-        const ROUNDS: usize = sized(2000, 12);
+        const ROUNDS: usize = sized(2000, 6);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let map = HashMap::with_reclaimer(domain.clone());
         on_threads(THREADS, |thread| {
@@ -266,7 +266,7 @@ for_each_scheme! {
     /// replaced, while its neighbours come and go, and while the table grows.
     fn a_get_never_misses_a_key_that_is_replaced(subject) {
         const KEYS: u64 = 4;
-        const ROUNDS: usize = sized(3000, 12);
+        const ROUNDS: usize = sized(3000, 8);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let map = HashMap::with_reclaimer(domain.clone());
         for key in 0..KEYS {
@@ -320,7 +320,7 @@ for_each_scheme! {
     /// An iteration sees each key once that is there all the time, and others perhaps.
     fn an_iteration_sees_what_stays_exactly_once(subject) {
         const STAY: u64 = sized(50, 6) as u64;
-        const ROUNDS: usize = sized(60, 4);
+        const ROUNDS: usize = sized(60, 2);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let map = HashMap::with_reclaimer(domain.clone());
         let value = || Tracked::new(&ledger, 0);
@@ -362,7 +362,7 @@ for_each_scheme! {
     fn a_maps_insertions_and_removals_balance(subject) {
         const KEYS: u64 = 3;
         const THREADS: usize = sized(4, 3);
-        const ROUNDS: usize = sized(3000, 15);
+        const ROUNDS: usize = sized(3000, 8);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let map = HashMap::with_reclaimer(domain.clone());
         let counts = on_threads(THREADS, |thread| {
@@ -412,7 +412,7 @@ for_each_scheme! {
     /// The values that a thread refers to live, whatever others do to their keys.
     fn a_reference_outlives_its_removal(subject) {
         const KEYS: u64 = sized(64, 6) as u64;
-        const ROUNDS: usize = sized(100, 4);
+        const ROUNDS: usize = sized(100, 2);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let map = HashMap::with_reclaimer(domain.clone());
         let value = |key| Tracked::new(&ledger, key);
@@ -445,7 +445,7 @@ for_each_scheme! {
     /// One guard serves all structures of a domain, and one structure's end takes nothing from the
     /// others.
     fn structures_of_one_domain_share_a_guard(subject) {
-        const ROUNDS: usize = sized(500, 6);
+        const ROUNDS: usize = sized(500, 4);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let map = HashMap::with_reclaimer(domain.clone());
         let cell = RcuCell::with_reclaimer(Tracked::new(&ledger, 0), domain.clone());

@@ -19,6 +19,8 @@ enum Operation {
     /// Under one guard.
     PopMany(u8),
     Drain(u8),
+    /// Nothing goes in any more.
+    Close,
     Collect,
 }
 
@@ -26,16 +28,24 @@ fn run<S: Scheme>(operations: Vec<Operation>) {
     let (values, domain) = (Values::new(), Domain::<S>::new());
     let mut queue = Queue::with_reclaimer(domain.clone());
     let mut model = VecDeque::new();
+    let mut is_closed = false;
     for operation in operations {
         match operation {
+            Operation::Push(_) | Operation::PushMany(_) if is_closed => {}
             Operation::Push(value) => {
                 queue.push(values.value(value));
                 model.push_back(value);
             }
-            Operation::TryPush(value) => {
-                queue.try_push(values.value(value)).expect("there is memory");
-                model.push_back(value);
-            }
+            Operation::TryPush(value) => match queue.try_push(values.value(value)) {
+                Ok(()) => {
+                    assert!(!is_closed);
+                    model.push_back(value);
+                }
+                Err(error) => {
+                    assert!(is_closed && error.is_closed());
+                    assert_eq!(error.into_inner().value(), value);
+                }
+            },
             Operation::PushMany(count) => {
                 let pinned = queue.pin();
                 for value in 0..count.into() {
@@ -57,11 +67,16 @@ fn run<S: Scheme>(operations: Vec<Operation>) {
                     assert_eq!(Some(value.value()), model.pop_front());
                 }
             }
+            Operation::Close => {
+                assert_eq!(queue.close(), !is_closed);
+                is_closed = true;
+            }
             Operation::Collect => {
                 domain.collect();
             }
         }
-        assert_eq!(queue.is_empty(), model.is_empty());
+        assert_eq!((queue.is_empty(), queue.len()), (model.is_empty(), model.len()));
+        assert_eq!(queue.is_closed(), is_closed);
         assert_eq!(values.living(), model.len());
     }
     assert!(queue.into_iter().map(|value| value.value()).eq(model));

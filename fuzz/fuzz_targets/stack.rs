@@ -11,9 +11,13 @@ use sexton_fuzz::{Values, on_scheme};
 enum Operation {
     Push(u64),
     TryPush(u64),
+    /// At one moment.
+    PushAll(Vec<u64>),
     Pop,
     /// Under one guard.
     PopMany(u8),
+    /// At one moment; so many are taken out, and the rest is dropped.
+    PopAll(u8),
     Drain(u8),
     Collect,
 }
@@ -32,12 +36,22 @@ fn run<S: Scheme>(operations: Vec<Operation>) {
                 stack.try_push(values.value(value)).expect("there is memory");
                 model.push(value);
             }
+            Operation::PushAll(all) => {
+                stack.push_all(all.iter().map(|value| values.value(*value)));
+                model.extend(all);
+            }
             Operation::Pop => assert_eq!(stack.pop().map(|value| value.value()), model.pop()),
             Operation::PopMany(count) => {
                 let pinned = stack.pin();
                 for _ in 0..count {
                     assert_eq!(pinned.pop().map(|value| value.value()), model.pop());
                 }
+            }
+            Operation::PopAll(count) => {
+                for value in stack.pop_all().take(count.into()) {
+                    assert_eq!(Some(value.value()), model.pop());
+                }
+                model.clear();
             }
             Operation::Drain(count) => {
                 for value in stack.drain().take(count.into()) {

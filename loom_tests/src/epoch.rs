@@ -9,19 +9,21 @@ use crate::scheme::{Links, load, read, warm_up};
 /// it, retires objects which a thread protects that has pinned later.
 #[test]
 fn a_stale_pin_makes_no_stale_stamp() {
-    explore(Limits::preemptions(1, 2), || {
+    explore(Limits::preemptions(2, 3), || {
         together(
             Links::<Epoch, 2>::new(0),
             warm_up,
             [
                 |links| {
-                    // One guard: the first pin's epoch is that of both. They fill a block.
+                    // The pin is what may be stale. Then they fill a block, and look what is ripe.
                     let guard = links.domain.pin();
-                    links.replace(&guard, 0, 10);
-                    links.replace(&guard, 0, 11);
+                    in_one_go(|| {
+                        (10..12).for_each(|number| links.replace(&guard, 0, number));
+                        drop(guard);
+                    });
                 },
                 |links| {
-                    links.replace_and_collect(1, 20);
+                    in_one_go(|| links.replace_and_collect(1, 20));
                     assert!([0, 10, 11].contains(&load(&links.domain, &links.links[0])));
                 },
             ],
@@ -39,15 +41,24 @@ fn two_who_advance_do_not_pass_a_reader() {
             warm_up,
             [
                 |links| {
-                    let guard = links.domain.pin();
-                    links.replace(&guard, 0, 10);
-                    links.replace(&guard, 0, 11);
-                    drop(guard);
-                    links.replace(&links.domain.pin(), 0, 12);
+                    let guard = in_one_go(|| retire(links, 0, 2));
+                    // The block has its stamp. Here the two others have their turn.
+                    loom::thread::yield_now();
+                    // Two advances, and what is ripe then.
+                    in_one_go(|| {
+                        drop(guard);
+                        drop(retire(links, 0, 1));
+                    });
                 },
-                |links| links.replace(&links.domain.pin(), 1, 20),
+                // The other advance, step by step.
+                |links| drop(in_one_go(|| retire(links, 1, 1))),
                 |links| {
-                    assert!([0, 10, 11, 12].contains(&load(&links.domain, &links.links[0])));
+                    let guard = links.domain.pin();
+                    let mut shield = guard.shield();
+                    shield.protect(&links.links[0]);
+                    // And here, too.
+                    loom::thread::yield_now();
+                    assert!([0, 10, 11].contains(&read(&shield)));
                 },
             ],
         );

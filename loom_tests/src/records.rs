@@ -273,7 +273,7 @@ crate::on_schemes! {
         hazard: Limits::preemptions(1, 2).asymmetric(),
     }
     a_collector_and_the_bags_owner_are_not_both_in_it {
-        epoch: Limits::preemptions(1, 2),
+        epoch: Limits::preemptions(1, 2).at_most(5_000),
         hazard: Limits::preemptions(2, 3).asymmetric(),
     }
     what_an_exited_thread_has_left_is_not_freed_too_early {

@@ -191,6 +191,12 @@ pub fn a_collect_ends_though_more_is_retired<R: Reclaimer>(subject: &Subject<imp
     let left = nest.births.swap(0, Ordering::Relaxed);
     assert!(left > 0, "a collect went on and on with what its drops retired");
 
+    if cfg!(miri) {
+        // The rest takes too long there.
+        subject.collect_all(&domain, &ledger);
+        drop(nest);
+        return subject.settle(domain, &ledger);
+    }
     nest.births.store(TOO_MANY, Ordering::Relaxed);
     let done = AtomicBool::new(false);
     let in_time = thread::scope(|scope| {
@@ -206,7 +212,7 @@ pub fn a_collect_ends_though_more_is_retired<R: Reclaimer>(subject: &Subject<imp
             }
             false
         });
-        for _ in 0..sized(20, 3) {
+        for _ in 0..20 {
             domain.collect();
         }
         done.store(true, Ordering::Relaxed);

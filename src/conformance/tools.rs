@@ -13,7 +13,7 @@ pub(super) const fn sized(many: usize, few: usize) -> usize {
 }
 
 /// Objects whose retiring gives any scheme a reason to reclaim by itself.
-const PRESSURE: usize = sized(2500, 24);
+const PRESSURE: usize = sized(2500, 10);
 
 /// How many objects a structure asks to reclaim after an operation that retired.
 const BUDGET: usize = 8;

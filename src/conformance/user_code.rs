@@ -184,7 +184,7 @@ impl<R: Reclaimer> Drop for Chain<R> {
 ///
 /// A scheme that fails reclaims whenever it can, also in the middle of reclaiming.
 pub fn drops_do_not_nest_without_end<R: Reclaimer>(subject: &Subject<impl Fn() -> R>) {
-    const CHAINS: usize = sized(500, 60);
+    const CHAINS: usize = sized(500, 20);
     const LENGTH: usize = sized(60, 4);
     let (domain, ledger) = subject.begin();
     let world = Arc::new(World::new(&domain, &ledger));

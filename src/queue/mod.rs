@@ -18,6 +18,7 @@ mod segment;
 
 use core::borrow::Borrow;
 use core::fmt;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 
 use crossbeam_utils::CachePadded;
 
@@ -84,6 +85,10 @@ pub struct Queue<T, R: Reclaimer = Epoch> {
 unsafe impl<T: Send, R: Reclaimer> Send for Queue<T, R> {}
 // SAFETY: as above. A shared queue hands out values, and copies of `Copy` ones, never a `&T`.
 unsafe impl<T: Send, R: Reclaimer> Sync for Queue<T, R> {}
+
+// No user code runs while a value is on its way in or out, and nobody sees one that is in.
+impl<T, R: Reclaimer> UnwindSafe for Queue<T, R> {}
+impl<T, R: Reclaimer> RefUnwindSafe for Queue<T, R> {}
 
 impl<T, R: Reclaimer + Default> Queue<T, R> {
     /// An empty queue. Allocates nothing.

@@ -11,7 +11,8 @@ const PART: [&str; 2] = ["borrowed_values", "reentrancy"];
 
 /// How cargo is told to run the tests. What is still reachable at the end is a process-wide domain's.
 const RUNNER: &str = "target.'cfg(all())'.runner=['valgrind', '--quiet', '--error-exitcode=99', \
-    '--leak-check=full', '--errors-for-leak-kinds=definite', '--fair-sched=yes']";
+    '--leak-check=full', '--show-leak-kinds=definite', '--errors-for-leak-kinds=definite', \
+    '--fair-sched=yes']";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
