@@ -1,9 +1,10 @@
 //! What our own schemes have in common: records, bags, the biased lock, adoption, recycling.
 
+use loom::thread;
 use sexton::sync::Ordering::{AcqRel, Relaxed};
 use sexton::{Atomic, Domain, Epoch, Hazard, Owned, Ptr, Reclaimer, Scheme, epoch, hazard};
 
-use crate::model::{self, Limits, explore, together, together_and_gone};
+use crate::model::{self, Limits, explore, in_turn, together, together_and_gone, wait_for};
 use crate::scheme::{Links, load, warm_up};
 use crate::witness::Witness;
 
@@ -136,25 +137,61 @@ fn a_domain_frees_what_is_pending_when_it_goes<S: Scheme>() {
     drop(links);
 }
 
-/// Guards the end of a domain: it frees, too, what was found to be ripe and waits for its turn, of
-/// which there is more than a section's end frees.
+/// Leaves objects that were found to be ripe and wait for their turn: more than a section's end frees.
+fn leave_ripe(links: &Links<Epoch, 1>) {
+    let guard = links.domain.pin();
+    (0..40).for_each(|number| links.replace(&guard, 0, number));
+    drop(guard);
+    // As many epochs as these objects wait for.
+    (0..4).for_each(|number| links.replace(&links.domain.pin(), 0, number));
+    let stats = links.domain.stats();
+    assert!(stats.reclaimed > 0 && stats.pending > 4, "{stats:?}");
+}
+
+/// Guards the end of a domain: it frees, too, what waits for its turn.
 #[test]
 fn a_domain_frees_what_waits_for_its_turn_when_it_goes() {
     explore(Limits::preemptions(0, 1), || {
-        let (links, _) = together(
-            Links::<Epoch, 1>::new(0),
-            warm_up,
-            [|links| {
-                let guard = links.domain.pin();
-                (0..40).for_each(|number| links.replace(&guard, 0, number));
-                drop(guard);
-                // As many epochs as these objects wait for.
-                (0..4).for_each(|number| links.replace(&links.domain.pin(), 0, number));
-                let stats = links.domain.stats();
-                assert!(stats.reclaimed > 0 && stats.pending > 4, "{stats:?}");
-            }],
-        );
+        let (links, _) = together(Links::<Epoch, 1>::new(0), warm_up, [leave_ripe]);
         drop(links);
+    });
+}
+
+/// Guards what a collector takes over: that as well.
+#[test]
+fn a_collector_frees_what_waits_for_its_turn() {
+    explore(Limits::preemptions(0, 1), || {
+        let (links, _) = together(Links::<Epoch, 1>::new(0), warm_up, [leave_ripe]);
+        links.domain.collect();
+        assert_eq!(links.domain.stats().pending, 0);
+    });
+}
+
+/// Guards the hint by which others find what a thread has left that has exited: nobody need collect, and
+/// no thread need come by its record.
+#[test]
+fn what_an_exited_thread_has_left_is_adopted_by_who_retires() {
+    explore(Limits::preemptions(0, 1), || {
+        together_and_gone(
+            Links::<Hazard, 2>::new(0),
+            [
+                |links| {
+                    // So it does not get the other one's record.
+                    in_turn(0, || drop(links.domain.pin()));
+                    wait_for(2);
+                    // Time for the other one's exit. It may not be seen, as nothing orders it.
+                    thread::yield_now();
+                    if links.domain.stats().threads == 2 {
+                        let guard = links.domain.pin();
+                        links.replace(&guard, 0, 10);
+                        links.replace(&guard, 0, 11);
+                        drop(guard);
+                        assert_eq!(links.domain.stats().pending, 0);
+                    }
+                },
+                |links| in_turn(1, || links.replace(&links.domain.pin(), 1, 20)),
+            ],
+        );
     });
 }
 
