@@ -116,9 +116,8 @@ fn a_stamp_is_not_older_than_what_it_stamps() {
                         in_one_go(|| drop(retire(links, 1, 1)));
                         in_one_go(|| drop(retire(links, 1, 1)));
                     });
-                    for turn in [2, 5] {
-                        in_turn(turn, || drop(retire(links, 1, 1)));
-                    }
+                    in_turn(2, || drop(retire(links, 1, 1)));
+                    in_turn(5, || in_one_go(|| drop(retire(links, 1, 1))));
                 },
                 |links| {
                     wait_for(4);
@@ -144,17 +143,15 @@ fn who_frees_comes_after_the_last_use() {
             [
                 |links| {
                     // With the stamp of an epoch that is over: it need not know.
-                    in_turn(2, || drop(retire(links, 0, 2)));
-                    let guard = in_turn(4, || links.domain.pin());
-                    wait_for(6);
+                    in_turn(2, || in_one_go(|| drop(retire(links, 0, 2))));
+                    let guard = in_turn(5, || links.domain.pin());
+                    wait_for(7);
                     links.replace(&guard, 0, 20);
                 },
                 |links| {
-                    in_turn(0, || drop(retire(links, 1, 1)));
-                    in_turn(5, || {
-                        drop(retire(links, 1, 1));
-                        drop(retire(links, 1, 1));
-                    });
+                    in_turn(0, || in_one_go(|| drop(retire(links, 1, 1))));
+                    in_turn(3, || in_one_go(|| drop(retire(links, 1, 1))));
+                    in_turn(6, || drop(retire(links, 1, 1)));
                 },
                 |links| {
                     wait_for(1);
@@ -162,7 +159,7 @@ fn who_frees_comes_after_the_last_use() {
                     let mut shield = guard.shield();
                     shield.protect(&links.links[0]);
                     end_turn();
-                    wait_for(3);
+                    wait_for(4);
                     assert_eq!(read(&shield), 0);
                     drop(shield);
                     drop(guard);

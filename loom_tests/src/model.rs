@@ -203,12 +203,12 @@ fn run<T: 'static, X: 'static, const N: usize>(
     (shared, results.map(|result| result.into_inner().expect("the role has returned")))
 }
 
-/// Waits until this turn has come, in a model that prescribes some of its order: for what shows only when
+/// Waits for a turn, in a model that prescribes some of its order: for what shows only when
 /// three threads meet in certain places, which takes more preemptions than can be explored.
 ///
 /// loom knows nothing of turns: they order in time, and nothing in memory.
 pub(crate) fn wait_for(turn: usize) {
-    while TURN.get() != turn {
+    while TURN.get() < turn {
         #[cfg(loom_barriers)]
         loom::step_aside();
         #[cfg(not(loom_barriers))]

@@ -173,14 +173,17 @@ fn a_collector_frees_what_waits_for_its_turn() {
 fn what_an_exited_thread_has_left_is_adopted_by_who_retires() {
     explore(Limits::preemptions(0, 1), || {
         together_and_gone(
-            Links::<Hazard, 2>::new(0),
+            Links::<Hazard, 2>::in_domain(Hazard::without_collectors(), 0),
             [
                 |links| {
-                    // So it does not get the other one's record.
-                    in_turn(0, || drop(links.domain.pin()));
+                    let guard = links.domain.pin();
+                    let mut shield = guard.shield();
+                    in_turn(0, || shield.protect(&links.links[1]));
                     wait_for(2);
                     // Time for the other one's exit. It may not be seen, as nothing orders it.
                     thread::yield_now();
+                    drop(shield);
+                    drop(guard);
                     if links.domain.stats().threads == 2 {
                         let guard = links.domain.pin();
                         links.replace(&guard, 0, 10);
