@@ -409,15 +409,15 @@ fn a_scan_misses_nothing_that_an_iteration_hands_out() {
             map,
             low,
             [
-                // Frees it, if it is not protected.
-                |map| {
-                    remove(map, 1);
-                },
                 |map| {
                     let pinned = map.pin();
                     let entry = pinned.iter().next();
                     thread::yield_now();
                     assert!(entry.is_none_or(|entry| entry.value().read() == 1));
+                },
+                // Frees it, if it is not protected.
+                |map| {
+                    remove(map, 1);
                 },
             ],
         );
