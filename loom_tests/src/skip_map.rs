@@ -523,7 +523,7 @@ crate::on_schemes! {
         regions: Limits::preemptions(2, 3),
     }
     a_builder_does_not_retire_what_is_retired {
-        regions: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(3, 4),
     }
     a_removed_value_lives_as_long_as_its_reference {
         pointers: Limits::preemptions(2, 3),
