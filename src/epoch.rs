@@ -51,6 +51,13 @@
 //! *A wrong guess does no harm.* Before the barrier, an advance looks at the records once without: if
 //! a record is in the way already, it is spared the barrier.
 //!
+//! *What could be spared.* In 2. the third advance's first look is enough: that advance has begun after
+//! H2, so it sees W, or R's end; and W does not pass, as its epoch is not s+2 (which came after H2, and so
+//! after L). Its barrier, a full fence, is between that look and the epoch's store. So no test misses the
+//! second look, the Acquire of a look, or the Release of the store, if one is taken away. They stay: with
+//! them each advance is right by itself, also where the platform refuses barriers (`record`: I6), and no
+//! fence is relied on that the language knows nothing of.
+//!
 //! # Progress, and its price
 //!
 //! Pin and unpin are wait-free, and so is retiring, but for the allocation of a block now and then.

@@ -417,7 +417,7 @@ impl<X> Record<X> {
 
     /// Takes a record that nobody owns.
     pub(crate) fn take(&self, identity: usize, opening: &AtomicUsize) -> bool {
-        // Acquire: I1.
+        // Acquire: I1. (To the machine the fence below is enough; to ThreadSanitizer a fence is nothing.)
         let taken =
             self.owner.compare_exchange(NOBODY, identity, Ordering::Acquire, Ordering::Relaxed);
         if taken.is_err() {

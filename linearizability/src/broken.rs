@@ -5,9 +5,9 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use sexton::{Domain, Epoch, HashMap, RcuCell};
+use sexton::{Domain, Epoch, HashMap, Queue, RcuCell, SkipMap, Stack};
 
-use crate::{Dice, Subject, cell, map, queue};
+use crate::{Dice, Subject, cell, line, map, skip_map};
 
 /// A queue that, now and then, when there are three, pops the last one.
 #[derive(Debug, Default)]
@@ -17,20 +17,112 @@ pub struct UnfairQueue {
 }
 
 impl Subject for UnfairQueue {
-    type Specification = queue::Model;
+    type Specification = line::Model<false>;
 
-    fn operate(&self, dice: &mut Dice) -> (u64, queue::Operation) {
+    fn operate(&self, dice: &mut Dice) -> (u64, line::Operation) {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         let (values, pops) = &mut *inside;
         let operation = if dice.below(5) < 3 {
             let value = dice.fresh();
             values.push_back(value);
-            queue::Operation::Push(value)
+            line::Operation::Push(value)
         } else {
             *pops += 1;
             let unfair = *pops % 4 == 0 && values.len() > 2;
             let popped = if unfair { values.pop_back() } else { values.pop_front() };
-            queue::Operation::Pop(popped)
+            line::Operation::Pop(popped)
+        };
+        (0, operation)
+    }
+}
+
+/// A stack whose values are popped one after the other when all are asked for.
+#[derive(Debug)]
+pub struct SlowStack {
+    /// One that is right.
+    pub stack: Stack<u64, Domain<Epoch>>,
+    /// Called between two of them.
+    pub between: fn(),
+}
+
+impl Subject for SlowStack {
+    type Specification = line::Model<true>;
+
+    fn operate(&self, dice: &mut Dice) -> (u64, line::Operation) {
+        let operation = match dice.below(3) {
+            0 => line::Operation::PopAll(
+                core::iter::from_fn(|| {
+                    (self.between)();
+                    self.stack.pop()
+                })
+                .collect(),
+            ),
+            _ => {
+                let value = dice.fresh();
+                self.stack.push(value);
+                line::Operation::Push(value)
+            }
+        };
+        (0, operation)
+    }
+}
+
+/// A queue of which a push looks whether it is closed, and only then puts its value in.
+#[derive(Debug)]
+pub struct LatePushQueue {
+    /// One that is right.
+    pub queue: Queue<u64, Domain<Epoch>>,
+    /// Whether it is closed.
+    pub is_closed: Mutex<bool>,
+    /// Called between the two.
+    pub between: fn(),
+}
+
+impl Subject for LatePushQueue {
+    type Specification = line::Model<false>;
+
+    fn operate(&self, dice: &mut Dice) -> (u64, line::Operation) {
+        let closed = || self.is_closed.lock().unwrap_or_else(PoisonError::into_inner);
+        let operation = match dice.below(12) {
+            0 => line::Operation::Close(!core::mem::replace(&mut *closed(), true)),
+            1..4 => line::Operation::IsClosed(*closed()),
+            4..8 => line::Operation::Pop(self.queue.pop()),
+            _ if *closed() => line::Operation::Refused,
+            _ => {
+                (self.between)();
+                let value = dice.fresh();
+                self.queue.push(value);
+                line::Operation::Push(value)
+            }
+        };
+        (0, operation)
+    }
+}
+
+/// An ordered map that looks for the first key of a range by asking for one after the other.
+#[derive(Debug)]
+pub struct GropingMap {
+    /// One that is right.
+    pub map: SkipMap<u64, u64, Domain<Epoch>>,
+    /// Called between two of them.
+    pub between: fn(),
+}
+
+impl Subject for GropingMap {
+    type Specification = skip_map::Model;
+
+    fn operate(&self, dice: &mut Dice) -> (u64, skip_map::Operation) {
+        let (key, new) = (dice.below(2), dice.fresh());
+        let operation = match dice.below(3) {
+            0 => {
+                let found = (0..2).find_map(|key| {
+                    (self.between)();
+                    self.map.get(&key).map(|value| (key, value))
+                });
+                skip_map::Operation::FirstOf(0, 1, found)
+            }
+            1 => skip_map::Operation::Insert { key, new, old: self.map.insert(key, new) },
+            _ => skip_map::Operation::Remove(key, self.map.remove(&key)),
         };
         (0, operation)
     }

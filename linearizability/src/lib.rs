@@ -18,7 +18,7 @@
 //! | file | room |
 //! | --- | --- |
 //! | `record.rs` | the recorder, and the check |
-//! | `stack.rs`, `queue.rs`, `cell.rs`, `map.rs`, `set.rs`, `skip_map.rs` | a structure each: its operations, their specification |
+//! | `line.rs` (stack and queue), `cell.rs`, `map.rs`, `set.rs`, `skip_map.rs` | the structures: their operations, their specification |
 //! | `broken.rs` | structures that are not linearizable, which the check must reject |
 //! | `tests/` | all structures on all schemes, on the machine's threads; shuttle's are in `shuttle_tests/` |
 //!
@@ -29,11 +29,10 @@
 
 pub mod broken;
 pub mod cell;
+pub mod line;
 pub mod map;
-pub mod queue;
 mod record;
 pub mod set;
 pub mod skip_map;
-pub mod stack;
 
 pub use record::{Dice, Done, Operation, Recorder, Subject, check, record};

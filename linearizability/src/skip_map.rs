@@ -1,5 +1,7 @@
 //! The ordered map: all keys together, as operations ask for the order among them.
 //!
+//! An iteration is no single moment's, but its first step is: from either end.
+//!
 //! `pop_first` is not here. It removes what was the first when it was found, which a lesser key may not
 //! have left the first until then: it is documented so, and not linearizable as "remove the least".
 
@@ -39,6 +41,10 @@ pub enum Operation {
     LowerBound(u64, Found),
     /// `upper_bound` of a key, itself included.
     UpperBound(u64, Found),
+    /// The `next` of a `range`
+    FirstOf(u64, u64, Found),
+    /// The `next_back` of a `range`
+    LastOf(u64, u64, Found),
     /// `pop_last`
     PopLast(Found),
 }
@@ -66,6 +72,8 @@ impl Specification for Model {
             Operation::Last(found) => pair(map.last_key_value()) == found,
             Operation::LowerBound(key, found) => pair(map.range(key..).next()) == found,
             Operation::UpperBound(key, found) => pair(map.range(..=key).next_back()) == found,
+            Operation::FirstOf(from, to, found) => pair(map.range(from..=to).next()) == found,
+            Operation::LastOf(from, to, found) => pair(map.range(from..=to).next_back()) == found,
             Operation::PopLast(popped) => after.pop_last() == popped,
         };
         (valid, after)
@@ -83,7 +91,9 @@ impl<R: Reclaimer> Subject for SkipMap<u64, u64, R> {
                 $found.map(|entry| (*entry.key(), *entry.value()))
             };
         }
-        let operation = match dice.below(14) {
+        // Not past the last key.
+        let to = key + dice.below(KEYS - key);
+        let operation = match dice.below(16) {
             0 | 1 => Operation::Get(key, map.get(&key).map(|value| *value)),
             2..6 => Operation::Insert { key, new, old: map.insert(key, new).map(|old| *old) },
             6..9 => Operation::Remove(key, map.remove(&key).map(|removed| *removed)),
@@ -91,6 +101,8 @@ impl<R: Reclaimer> Subject for SkipMap<u64, u64, R> {
             10 => Operation::Last(pair!(map.last())),
             11 => Operation::LowerBound(key, pair!(map.lower_bound(Bound::Included(&key)))),
             12 => Operation::UpperBound(key, pair!(map.upper_bound(Bound::Included(&key)))),
+            13 => Operation::FirstOf(key, to, pair!(map.range(key..=to).next())),
+            14 => Operation::LastOf(key, to, pair!(map.range(key..=to).next_back())),
             _ => Operation::PopLast(pair!(map.pop_last())),
         };
         (0, operation)

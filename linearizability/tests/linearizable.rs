@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasherDefault, Hasher, RandomState};
 use std::hint::spin_loop;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
@@ -9,7 +10,9 @@ use sexton::{
     CrossbeamEpoch, Domain, Epoch, Haphazard, HashMap, HashSet, Hazard, Leak, Queue, RcuCell,
     Reclaimer, Scheme, SkipMap, Stack,
 };
-use sexton_linearizability::broken::{ForgetfulCell, TwoStepMap, UnfairQueue};
+use sexton_linearizability::broken::{
+    ForgetfulCell, GropingMap, LatePushQueue, SlowStack, TwoStepMap, UnfairQueue,
+};
 use sexton_linearizability::{Dice, Recorder, Subject, cell, check, record};
 
 const THREADS: usize = 3;
@@ -164,6 +167,28 @@ on_all_schemes! { stack queue rcu_cell map map_whose_hashes_are_equal set skip_m
 #[test]
 fn a_queue_that_is_unfair_now_and_then_is_rejected() {
     assert_rejected(UnfairQueue::default);
+}
+
+#[test]
+fn a_stack_that_pops_all_one_by_one_is_rejected() {
+    let stack = || Stack::with_reclaimer(Domain::new());
+    assert_rejected(|| SlowStack { stack: stack(), between: thread::yield_now });
+}
+
+#[test]
+fn a_queue_that_takes_a_push_after_its_end_is_rejected() {
+    let queue = || Queue::with_reclaimer(Domain::new());
+    assert_rejected(|| LatePushQueue {
+        queue: queue(),
+        is_closed: Mutex::default(),
+        between: thread::yield_now,
+    });
+}
+
+#[test]
+fn an_ordered_map_that_gropes_for_its_first_key_is_rejected() {
+    let map = || SkipMap::with_reclaimer(Domain::new());
+    assert_rejected(|| GropingMap { map: map(), between: thread::yield_now });
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use sexton::{Epoch, Guard, Reclaimer, epoch};
 
-use crate::model::{Limits, explore, together};
+use crate::model::{Limits, end_turn, explore, in_one_go, in_turn, together, wait_for};
 use crate::scheme::{Links, load, read, warm_up};
 
 /// Guards the stamps against a stale pin: a thread that has read the epoch long ago, and pins with
@@ -72,14 +72,6 @@ fn retire(links: &Links<Epoch, 2>, link: usize, objects: u64) -> Guard<'_, Epoch
     guard
 }
 
-/// Does what is of no interest: no other thread comes in between.
-fn in_one_go<T>(work: impl FnOnce() -> T) -> T {
-    loom::stop_exploring();
-    let result = work();
-    loom::explore();
-    result
-}
-
 /// Guards the distance: an advance whose barrier came before a block was stamped, and before a reader
 /// pinned, orders neither against the other. So the reader may have the newer epoch and still find
 /// what is in the block.
@@ -101,6 +93,88 @@ fn an_object_waits_for_two_barriers_after_its_stamp() {
                 },
                 |links| {
                     assert!([0, 10, 11].contains(&load(&links.domain, &links.links[0])));
+                },
+            ],
+        );
+    });
+}
+
+/// Guards the fence before a stamp: a thread whose pin was overtaken by an advance (it has read the epoch
+/// long ago, and its word comes too late for that advance's first look) unlinks an object and ends its
+/// section before the second look. An older stamp would not cover a reader that comes then.
+#[test]
+fn a_stamp_is_not_older_than_what_it_stamps() {
+    explore(Limits::preemptions(2, 3).asymmetric(), || {
+        together(
+            Links::<Epoch, 2>::in_domain(epoch::Builder::new().nobody_collects().build(), 0),
+            warm_up,
+            [
+                |links| {
+                    // Half a block; the first epoch is over.
+                    in_turn(0, || in_one_go(|| drop(retire(links, 0, 1))));
+                    wait_for(2);
+                    let guard = links.domain.pin();
+                    // The barrier that the other one is about to issue comes here.
+                    loom::thread::yield_now();
+                    links.replace(&guard, 0, 20);
+                    drop(guard);
+                    end_turn();
+                    // Frees the block, if it can be.
+                    in_turn(6, || links.replace(&links.domain.pin(), 0, 30));
+                },
+                |links| {
+                    in_turn(1, || {
+                        in_one_go(|| drop(retire(links, 1, 1)));
+                        in_one_go(|| drop(retire(links, 1, 1)));
+                    });
+                    in_turn(2, || drop(retire(links, 1, 1)));
+                    in_turn(5, || in_one_go(|| drop(retire(links, 1, 1))));
+                },
+                |links| {
+                    wait_for(4);
+                    let guard = links.domain.pin();
+                    let mut shield = guard.shield();
+                    shield.protect(&links.links[0]);
+                    end_turn();
+                    in_turn(7, || assert!([10, 20].contains(&read(&shield))));
+                },
+            ],
+        );
+    });
+}
+
+/// Guards the Acquire with which who frees has read the epoch: it was another thread, which has moved it,
+/// that has seen the end of the last section.
+#[test]
+fn who_frees_comes_after_the_last_use() {
+    explore(Limits::preemptions(0, 1).asymmetric(), || {
+        together(
+            Links::<Epoch, 2>::in_domain(epoch::Builder::new().nobody_collects().build(), 0),
+            warm_up,
+            [
+                |links| {
+                    // With the stamp of an epoch that is over: it need not know.
+                    in_turn(2, || in_one_go(|| drop(retire(links, 0, 2))));
+                    let guard = in_turn(5, || links.domain.pin());
+                    wait_for(7);
+                    links.replace(&guard, 0, 20);
+                },
+                |links| {
+                    in_turn(0, || in_one_go(|| drop(retire(links, 1, 1))));
+                    in_turn(3, || in_one_go(|| drop(retire(links, 1, 1))));
+                    in_turn(6, || drop(retire(links, 1, 1)));
+                },
+                |links| {
+                    wait_for(1);
+                    let guard = links.domain.pin();
+                    let mut shield = guard.shield();
+                    shield.protect(&links.links[0]);
+                    end_turn();
+                    wait_for(4);
+                    assert_eq!(read(&shield), 0);
+                    drop(shield);
+                    drop(guard);
+                    end_turn();
                 },
             ],
         );

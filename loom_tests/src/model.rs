@@ -107,6 +107,7 @@ pub(crate) fn explore(limits: Limits, model: fn()) {
         }
         arena::reset(limits.reuse);
         witness::reset();
+        TURN.set(0);
         model();
         free.fetch_max(FREED.get(), Relaxed);
         witness::bury_tokens();
@@ -134,6 +135,7 @@ type Waiting = RefCell<Vec<Thread>>;
 
 thread_local! {
     static FREED: Cell<usize> = const { Cell::new(0) };
+    static TURN: Cell<usize> = const { Cell::new(0) };
     static WAITING: Waiting = const { RefCell::new(Vec::new()) };
 }
 
@@ -177,9 +179,7 @@ fn run<T: 'static, X: 'static, const N: usize>(
         let main = main.clone();
         thread::spawn(move || {
             if let Some(warm_up) = warm_up {
-                loom::stop_exploring();
-                warm_up(&shared);
-                loom::explore();
+                in_one_go(|| warm_up(&shared));
             }
             results[index].set(Some(role(&shared)));
             drop((shared, results));
@@ -201,6 +201,40 @@ fn run<T: 'static, X: 'static, const N: usize>(
     let shared = Rc::into_inner(shared).expect("all roles have ended");
     let results = Rc::into_inner(results).expect("all roles have ended");
     (shared, results.map(|result| result.into_inner().expect("the role has returned")))
+}
+
+/// Waits for a turn, in a model that prescribes some of its order: for what shows only when
+/// three threads meet in certain places, which takes more preemptions than can be explored.
+///
+/// loom knows nothing of turns: they order in time, and nothing in memory.
+pub(crate) fn wait_for(turn: usize) {
+    while TURN.get() < turn {
+        #[cfg(loom_barriers)]
+        loom::step_aside();
+        #[cfg(not(loom_barriers))]
+        thread::yield_now();
+    }
+}
+
+/// Ends a turn: the next one has come. (If several threads have one and the same turn, each ends one.)
+pub(crate) fn end_turn() {
+    TURN.set(TURN.get() + 1);
+}
+
+/// Works when this turn has come, and ends it.
+pub(crate) fn in_turn<T>(turn: usize, work: impl FnOnce() -> T) -> T {
+    wait_for(turn);
+    let result = work();
+    end_turn();
+    result
+}
+
+/// Does what is of no interest: no other thread comes in between.
+pub(crate) fn in_one_go<T>(work: impl FnOnce() -> T) -> T {
+    loom::stop_exploring();
+    let result = work();
+    loom::explore();
+    result
 }
 
 /// Gives the calling thread its record in a domain, and so many slots.

@@ -1,10 +1,11 @@
 //! What our own schemes have in common: records, bags, the biased lock, adoption, recycling.
 
+use loom::thread;
 use sexton::sync::Ordering::{AcqRel, Relaxed};
 use sexton::{Atomic, Domain, Epoch, Hazard, Owned, Ptr, Reclaimer, Scheme, epoch, hazard};
 
-use crate::model::{self, Limits, explore, together, together_and_gone};
-use crate::scheme::{Links, load, warm_up};
+use crate::model::{self, Limits, explore, in_turn, together, together_and_gone, wait_for};
+use crate::scheme::{Links, load, read, warm_up};
 use crate::witness::Witness;
 
 /// Retires a block of objects under the first guard, and, with epochs, as many more under others as
@@ -136,25 +137,117 @@ fn a_domain_frees_what_is_pending_when_it_goes<S: Scheme>() {
     drop(links);
 }
 
-/// Guards the end of a domain: it frees, too, what was found to be ripe and waits for its turn, of
-/// which there is more than a section's end frees.
+/// Leaves objects that were found to be ripe and wait for their turn: more than a section's end frees.
+fn leave_ripe(links: &Links<Epoch, 1>) {
+    let guard = links.domain.pin();
+    (0..40).for_each(|number| links.replace(&guard, 0, number));
+    drop(guard);
+    // As many epochs as these objects wait for.
+    (0..4).for_each(|number| links.replace(&links.domain.pin(), 0, number));
+    let stats = links.domain.stats();
+    assert!(stats.reclaimed > 0 && stats.pending > 4, "{stats:?}");
+}
+
+/// Guards the end of a domain: it frees, too, what waits for its turn.
 #[test]
 fn a_domain_frees_what_waits_for_its_turn_when_it_goes() {
     explore(Limits::preemptions(0, 1), || {
-        let (links, _) = together(
-            Links::<Epoch, 1>::new(0),
-            warm_up,
-            [|links| {
-                let guard = links.domain.pin();
-                (0..40).for_each(|number| links.replace(&guard, 0, number));
-                drop(guard);
-                // As many epochs as these objects wait for.
-                (0..4).for_each(|number| links.replace(&links.domain.pin(), 0, number));
-                let stats = links.domain.stats();
-                assert!(stats.reclaimed > 0 && stats.pending > 4, "{stats:?}");
-            }],
-        );
+        let (links, _) = together(Links::<Epoch, 1>::new(0), warm_up, [leave_ripe]);
         drop(links);
+    });
+}
+
+/// Guards what a collector takes over: that as well.
+#[test]
+fn a_collector_frees_what_waits_for_its_turn() {
+    explore(Limits::preemptions(0, 1), || {
+        let (links, _) = together(Links::<Epoch, 1>::new(0), warm_up, [leave_ripe]);
+        links.domain.collect();
+        assert_eq!(links.domain.stats().pending, 0);
+    });
+}
+
+/// Guards the hint by which others find what a thread has left that has exited: nobody need collect, and
+/// no thread need come by its record.
+#[test]
+fn what_an_exited_thread_has_left_is_adopted_by_who_retires() {
+    explore(Limits::preemptions(0, 1), || {
+        together_and_gone(
+            Links::<Hazard, 2>::in_domain(Hazard::without_collectors(), 0),
+            [
+                |links| {
+                    let guard = links.domain.pin();
+                    let mut shield = guard.shield();
+                    in_turn(0, || shield.protect(&links.links[1]));
+                    wait_for(2);
+                    // Time for the other one's exit. It may not be seen, as nothing orders it.
+                    thread::yield_now();
+                    drop(shield);
+                    drop(guard);
+                    if links.domain.stats().threads == 2 {
+                        let guard = links.domain.pin();
+                        links.replace(&guard, 0, 10);
+                        links.replace(&guard, 0, 11);
+                        drop(guard);
+                        assert_eq!(links.domain.stats().pending, 0);
+                    }
+                },
+                |links| in_turn(1, || links.replace(&links.domain.pin(), 1, 20)),
+            ],
+        );
+    });
+}
+
+/// Guards the stamp of what is adopted from a block that was open: a reader has found it, and its own
+/// thread, which would have given it one, is gone.
+#[test]
+fn what_is_adopted_waits_as_long_as_all_else() {
+    explore(Limits::preemptions(0, 1), || {
+        together_and_gone(
+            Links::<Epoch, 2>::in_domain(Epoch::without_collectors(), 0),
+            [
+                |links| {
+                    let retire = || links.replace(&links.domain.pin(), 0, 10);
+                    // More epochs than an object waits for.
+                    in_turn(0, || (0..4).for_each(|_| retire()));
+                    wait_for(3);
+                    // Time for the exit of the one before. It may not be seen, as nothing orders it.
+                    thread::yield_now();
+                    in_turn(3, || (0..2).for_each(|_| retire()));
+                },
+                |links| {
+                    wait_for(1);
+                    let guard = links.domain.pin();
+                    let mut shield = guard.shield();
+                    in_turn(1, || shield.protect(&links.links[1]));
+                    in_turn(4, || assert_eq!(read(&shield), 1));
+                },
+                |links| in_turn(2, || links.replace(&links.domain.pin(), 1, 20)),
+            ],
+        );
+    });
+}
+
+/// Guards I2 of `src/thread.rs`: a thread with the number of one that is gone, which it has got in another
+/// domain, makes the record its own before it uses it.
+#[test]
+fn a_thread_knows_its_record_by_more_than_its_number() {
+    explore(Limits::preemptions(0, 1), || {
+        together_and_gone(
+            (Links::<Hazard, 1>::new(0), Domain::<Hazard>::new()),
+            [
+                |(links, _)| in_turn(0, || links.replace(&links.domain.pin(), 0, 10)),
+                |(links, other)| {
+                    wait_for(1);
+                    // Time for the other one's exit.
+                    thread::yield_now();
+                    drop(other.pin());
+                    let _guard = links.domain.pin();
+                    let threads = links.domain.stats().threads;
+                    assert!(threads >= 2, "this one, and the one that began: {threads}");
+                },
+            ],
+        );
     });
 }
 
@@ -282,7 +375,7 @@ crate::on_schemes! {
     }
     a_record_is_taken_over_by_one {
         epoch: Limits::preemptions(1, 2),
-        hazard: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2).asymmetric(),
     }
     a_domain_frees_what_is_pending_when_it_goes {
         epoch: Limits::preemptions(1, 2),

@@ -4,10 +4,11 @@
 //! was allowed to look at it. Towers are as high as the model says, one level or two; with two
 //! there is all that a third has.
 
+use loom::thread;
 use sexton::skip_map::build_towers_of;
-use sexton::{Domain, Reclaimer, Scheme, SkipMap};
+use sexton::{Domain, Hazard, Reclaimer, Scheme, SkipMap, hazard};
 
-use crate::model::{self, together};
+use crate::model::{self, Limits, explore, in_turn, together};
 use crate::witness::Witness;
 
 #[derive(Debug)]
@@ -266,12 +267,31 @@ fn a_node_lives_as_long_as_it_is_linked_anywhere<S: Scheme>() {
         warm_up,
         [
             |map| remove(map, 1),
-            |map| map.pin().first().map(|entry| entry.value().read()),
-            |map| get(map, 2),
+            |map| in_turn(0, || map.pin().first().map(|entry| entry.value().read())),
+            |map| in_turn(1, || get(map, 2)),
         ],
     );
     assert_eq!((removed, first.unwrap_or(1), found), (Some(1), 1, None));
     assert_retired(&map, 1);
+}
+
+/// Guards I2 of the node where the builder is the last: the two levels of a node that was removed while
+/// he built it are unlinked at the same time, one by a thread that goes along level 0 only.
+fn a_builder_does_not_retire_what_is_retired<S: Scheme>() {
+    let (map, _) = together(
+        map_of::<S>(&[]),
+        high,
+        [
+            |map| insert(map, 1, 1),
+            |map| {
+                let removed = in_turn(0, || remove(map, 1));
+                map.pin().first();
+                removed
+            },
+            |map| in_turn(1, || get(map, 1)),
+        ],
+    );
+    assert!(map.reclaimer().stats().retired <= 1);
 }
 
 /// Guards the cover of what is returned: a removed value lives as long as its reference.
@@ -375,6 +395,35 @@ fn what_an_iteration_hands_out_is_alive<S: Scheme>() {
     );
 }
 
+/// Guards the same against a scan that looks at one slot after the other: it misses a protection that is
+/// copied from a slot which it has yet to look at into one that it has passed.
+#[cfg(loom)]
+#[test]
+fn a_scan_misses_nothing_that_an_iteration_hands_out() {
+    explore(Limits::preemptions(2, 3), || {
+        let domain = hazard::Builder::new().nobody_collects().build();
+        let map = Owned::<Hazard>::with_reclaimer(domain);
+        build_towers_of(1);
+        insert(&map, 1, 1);
+        together(
+            map,
+            low,
+            [
+                |map| {
+                    let pinned = map.pin();
+                    let entry = pinned.iter().next();
+                    thread::yield_now();
+                    assert!(entry.is_none_or(|entry| entry.value().read() == 1));
+                },
+                // Frees it, if it is not protected.
+                |map| {
+                    remove(map, 1);
+                },
+            ],
+        );
+    });
+}
+
 /// An iteration sees a key that is there throughout once, whatever happens beside it.
 fn an_iteration_sees_a_lasting_key_once<S: Scheme>() {
     together(
@@ -471,7 +520,10 @@ crate::on_schemes! {
     }
     a_node_lives_as_long_as_it_is_linked_anywhere {
         pointers: Limits::preemptions(1, 2),
-        regions: Limits::preemptions(1, 2),
+        regions: Limits::preemptions(2, 3),
+    }
+    a_builder_does_not_retire_what_is_retired {
+        regions: Limits::preemptions(3, 4),
     }
     a_removed_value_lives_as_long_as_its_reference {
         pointers: Limits::preemptions(2, 3),

@@ -211,6 +211,7 @@ crate::on_schemes! {
     all_come_out_at_once {
         pointers: Limits::ALL,
         regions: Limits::ALL,
+        leak: Limits::ALL,
         kept: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(1, 2),
     }
@@ -229,6 +230,7 @@ crate::on_schemes! {
     a_peek_sees_a_value_that_was_on_top {
         pointers: Limits::preemptions_or_all(3),
         regions: Limits::ALL,
+        leak: Limits::ALL,
         kept: Limits::preemptions(1, 2),
         crossbeam: Limits::preemptions(1, 2),
     }

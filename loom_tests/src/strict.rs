@@ -11,6 +11,9 @@
 //! - [`Regions`] is the ideal of epochs: frees an object as soon as the last section has ended that
 //!   was open when the retiring one ended.
 //!
+//! Both write into a node's header when it is retired, as real ones do, so loom sees whether who retires
+//! comes after who has made it.
+//!
 //! What they order, and with what, is no more than what real ones do: a full fence after a
 //! protection is published or a section is entered, and one before the books are read. (For loom,
 //! full fences synchronise with each other, which is more than the language says. It has no weaker
@@ -21,6 +24,7 @@ use core::mem;
 use std::cell::RefCell;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use loom::cell::UnsafeCell;
 use sexton::scheme::{Protection, Scheme, Stats};
 use sexton::sync::{AtomicPtr, Ordering, fence};
 use sexton::{GuardScoped, Retired, Vtable};
@@ -41,6 +45,23 @@ impl<T> Books<T> {
     fn open(&self) -> MutexGuard<'_, T> {
         // A model that has failed unwinds through here.
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A node's header: written when it is made, and when it is retired.
+#[derive(Debug)]
+pub(crate) struct Life(UnsafeCell<()>);
+
+impl Life {
+    fn begin() -> Self {
+        Self(UnsafeCell::new(()))
+    }
+
+    /// # Safety
+    /// The node was made by a guard of one of these schemes.
+    unsafe fn end(retired: &Retired) {
+        // SAFETY: the caller's; the header is alive.
+        unsafe { retired.header::<Self>().as_ref() }.0.with_mut(|_| ());
     }
 }
 
@@ -104,7 +125,7 @@ unsafe impl Scheme for Pointers {
     const PROTECTION: Protection = Protection::Pointer;
     const BOUNDED: bool = true;
 
-    type Header = ();
+    type Header = Life;
     type Domain = Books<Slots>;
     /// What it has retired since it last scanned.
     type Section = RefCell<Vec<Retired>>;
@@ -122,7 +143,9 @@ unsafe impl Scheme for Pointers {
         domain.scan(section.into_inner());
     }
 
-    unsafe fn header(_: &Self::Domain, _: &Self::Section, _: &'static Vtable) {}
+    unsafe fn header(_: &Self::Domain, _: &Self::Section, _: &'static Vtable) -> Life {
+        Life::begin()
+    }
 
     unsafe fn slot(domain: &Self::Domain, _: &Self::Section) -> usize {
         let mut books = domain.open();
@@ -168,6 +191,8 @@ unsafe impl Scheme for Pointers {
     }
 
     unsafe fn retire(domain: &Self::Domain, section: &Self::Section, retired: Retired) {
+        // SAFETY: by the contract of `Scheme`, made by `header` above.
+        unsafe { Life::end(&retired) };
         domain.open().retired += 1;
         section.borrow_mut().push(retired);
     }
@@ -221,7 +246,7 @@ unsafe impl Scheme for Regions {
     const PROTECTION: Protection = Protection::Region;
     const BOUNDED: bool = false;
 
-    type Header = ();
+    type Header = Life;
     type Domain = Books<Sections>;
     type Section = Section;
     type Slot = ();
@@ -263,7 +288,9 @@ unsafe impl Scheme for Regions {
         unsafe { reclaim_all(ripe.into_iter().map(|(retired, _)| retired).collect()) };
     }
 
-    unsafe fn header(_: &Self::Domain, _: &Section, _: &'static Vtable) {}
+    unsafe fn header(_: &Self::Domain, _: &Section, _: &'static Vtable) -> Life {
+        Life::begin()
+    }
 
     unsafe fn slot(_: &Self::Domain, _: &Section) {}
 
@@ -285,6 +312,8 @@ unsafe impl Scheme for Regions {
     unsafe fn clear(_: &Self::Domain, _: &Section, (): &mut ()) {}
 
     unsafe fn retire(domain: &Self::Domain, section: &Section, retired: Retired) {
+        // SAFETY: by the contract of `Scheme`, made by `header` above.
+        unsafe { Life::end(&retired) };
         domain.open().retired += 1;
         section.retired.borrow_mut().push(retired);
     }

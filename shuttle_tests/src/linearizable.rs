@@ -6,7 +6,9 @@ use std::panic::catch_unwind;
 use std::sync::Arc;
 
 use sexton::{Domain, HashMap, HashSet, Queue, RcuCell, Scheme, SkipMap, Stack};
-use sexton_linearizability::broken::{ForgetfulCell, TwoStepMap, UnfairQueue};
+use sexton_linearizability::broken::{
+    ForgetfulCell, GropingMap, SlowStack, TwoStepMap, UnfairQueue,
+};
 use sexton_linearizability::{Dice, Recorder, Subject, cell, check, record};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::scheduler::RandomScheduler;
@@ -82,6 +84,22 @@ fn assert_rejected(scenario: fn()) {
 #[test]
 fn a_queue_that_is_unfair_now_and_then_is_rejected() {
     assert_rejected(|| assert_linearizable(UnfairQueue::default()));
+}
+
+#[test]
+fn a_stack_that_pops_all_one_by_one_is_rejected() {
+    assert_rejected(|| {
+        let stack = Stack::with_reclaimer(Domain::new());
+        assert_linearizable(SlowStack { stack, between: || () });
+    });
+}
+
+#[test]
+fn an_ordered_map_that_gropes_for_its_first_key_is_rejected() {
+    assert_rejected(|| {
+        let map = SkipMap::with_reclaimer(Domain::new());
+        assert_linearizable(GropingMap { map, between: || () });
+    });
 }
 
 #[test]

@@ -123,12 +123,11 @@ unsafe impl Scheme for Leak {
         loop {
             // SAFETY: the object is ours until it is pushed; its header is alive.
             unsafe { header.as_ref() }.next.set(head);
-            // Release: whoever drains gets the domain from us through its `Arc`, which alone would
-            // do; it keeps the list readable for any other thread as well.
+            // Relaxed: as above, and who drains has the domain to himself: after all others.
             let pushed = list.head.compare_exchange_weak(
                 head,
                 header.as_ptr(),
-                Ordering::Release,
+                Ordering::Relaxed,
                 Ordering::Relaxed,
             );
             match pushed {
@@ -150,8 +149,8 @@ unsafe impl Scheme for Leak {
 
     fn drain(domain: &mut State) {
         for list in domain.lists.iter() {
-            // Acquire: the objects of other threads are seen. I1: the domain is ours.
-            let mut next = list.head.swap(ptr::null_mut(), Ordering::Acquire);
+            // Relaxed, I1: the domain is ours, so the objects of other threads are seen.
+            let mut next = list.head.swap(ptr::null_mut(), Ordering::Relaxed);
             while let Some(header) = NonNull::new(next) {
                 // SAFETY: I1. The header is copied before its object is freed; the value begins
                 // where it ends; each object is on one list, once.

@@ -7,7 +7,11 @@
 //! # caught by: loom stack::each_value_is_popped_once::regions
 //! # caught by: crossbeam_loom stack::each_value_is_popped_once::crossbeam
 //! # caught by: asan queue
+//! # caught by: shuttle stack::values_are_popped_once::hazard
 //! ```
+//!
+//! Models and scenarios are named in full, tests under AddressSanitizer by a part of their names. What
+//! is printed is a table in Markdown.
 //!
 //! One copy of the workspace is changed in place, one mutant after the other, so that cargo builds
 //! again what has changed and nothing else.
@@ -20,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use crate::sanitize;
 use crate::shell::{Ended, Result, run as run_command, seconds, try_for};
+use crate::shuttle;
 use crate::tree::{Mode, Workspace, apply, build, check_applies, models};
 
 /// A test that takes longer has not caught anything.
@@ -32,6 +37,9 @@ pub(crate) struct Options {
     /// Only the I-th of N parts, as `2/6`
     #[arg(long, value_name = "I/N", default_value = "1/1")]
     part: Part,
+    /// Those that no test is known to catch, `mutants/open`
+    #[arg(long)]
+    open: bool,
 }
 
 /// One of so many parts.
@@ -61,13 +69,15 @@ impl FromStr for Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Runner {
     Model(Mode),
+    Shuttle,
     AddressSanitizer,
 }
 
 impl Runner {
-    const ALL: [(&'static str, Self); 3] = [
+    const ALL: [(&'static str, Self); 4] = [
         ("loom", Self::Model(Mode::Loom)),
         ("crossbeam_loom", Self::Model(Mode::CrossbeamLoom)),
+        ("shuttle", Self::Shuttle),
         ("asan", Self::AddressSanitizer),
     ];
 }
@@ -102,10 +112,7 @@ impl Mutant {
             let runner = runner.ok_or_else(|| format!("{}: run how? {test}", patch.display()))?;
             Ok(Test { runner, name: name.to_owned(), text: test.to_owned() })
         });
-        let tests = tests.collect::<Result<Vec<_>>>()?;
-        if tests.is_empty() {
-            return Err(format!("{} does not say by what it is caught", patch.display()).into());
-        }
+        let tests = tests.collect::<Result<_>>()?;
         Ok(Self { name, patch, tests })
     }
 }
@@ -147,24 +154,24 @@ impl Cage {
         self.workspace.copy("mutants").map(drop)
     }
 
-    fn models(&self, mode: Mode) -> Command {
-        models(&self.workspace, &self.copy, Some(&self.loom), mode)
+    /// The command that builds all tests of a kind, and runs those that are still to be named.
+    fn tests(&self, runner: Runner) -> Command {
+        match runner {
+            Runner::Model(mode) => models(&self.workspace, &self.copy, Some(&self.loom), mode),
+            Runner::Shuttle => shuttle::scenarios(&self.workspace, &self.copy),
+            Runner::AddressSanitizer => sanitize::address(&self.workspace, &self.copy),
+        }
     }
 
     /// The command that builds and runs these tests.
     fn command(&self, runner: Runner, tests: &[&str]) -> Command {
-        match runner {
-            Runner::Model(mode) => {
-                let mut command = self.models(mode);
-                command.args(["--", "--exact"]).args(tests);
-                command
-            }
-            Runner::AddressSanitizer => {
-                let mut command = sanitize::address(&self.workspace, &self.copy);
-                command.arg("--").args(tests);
-                command
-            }
+        let mut command = self.tests(runner);
+        command.arg("--");
+        if runner != Runner::AddressSanitizer {
+            command.arg("--exact");
         }
+        command.args(tests);
+        command
     }
 
     /// All these tests must pass as long as nothing is changed.
@@ -185,11 +192,7 @@ impl Cage {
     /// How long a test ran until it caught a mutant, which is planted.
     fn hunt(&self, test: &Test) -> Result<Duration> {
         // A build that fails catches nothing.
-        if let Runner::Model(mode) = test.runner {
-            build(&mut self.models(mode))?;
-        } else {
-            build(&mut sanitize::address(&self.workspace, &self.copy))?;
-        }
+        build(&mut self.tests(test.runner))?;
         let start = Instant::now();
         match try_for(LIMIT, &mut self.command(test.runner, &[&test.name]))? {
             Ended::Badly => Ok(start.elapsed()),
@@ -202,7 +205,8 @@ impl Cage {
 /// Plants one mutant after the other, and prints what caught it.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let workspace = Workspace::find()?;
-    let mutants = read_all(&workspace.root.join("loom_tests/mutants"))?;
+    let directory = if options.open { "loom_tests/mutants/open" } else { "loom_tests/mutants" };
+    let mutants = read_all(&workspace.root.join(directory))?;
     let loom = workspace.patched_loom()?;
     let copy = workspace.copy("mutants")?;
     // Of all of them, so that none is out of date until the day on which its part is run.
@@ -210,13 +214,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         check_applies(&mutant.patch, &copy)?;
     }
     let mutants = choose(mutants, options);
+    if let Some(mutant) = mutants.iter().find(|mutant| mutant.tests.is_empty()) {
+        return Err(format!("{} does not say by what it is caught", mutant.name).into());
+    }
     let cage = Cage { workspace, copy, loom };
     cage.check_healthy(&mutants)?;
 
     let start = Instant::now();
     let width = mutants.iter().map(|mutant| mutant.name.len()).max().unwrap_or(0);
     let mut escaped = 0;
-    println!("{:width$}  {:>7}  caught by", "mutant", "time");
+    println!("| {:width$} | {:>7} | caught by |", "mutant", "time");
+    println!("| {:-<width$} | {:->6}: | --------- |", "", "");
     for mutant in &mutants {
         cage.clean()?;
         let planted = apply(&mutant.patch, &cage.copy);
@@ -232,7 +240,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                     ("-".to_owned(), format!("  {error}"))
                 }
             };
-            println!("{:width$}  {time:>7}  {}{note}", mutant.name, test.text);
+            println!("| {:width$} | {time:>7} | {}{note} |", mutant.name, test.text);
         }
     }
     cage.clean()?;
