@@ -173,7 +173,7 @@ impl<T, R: Reclaimer> Queue<T, R> {
     #[inline]
     #[track_caller]
     pub fn push(&self, value: T) {
-        self.pin().push(value);
+        pushed::<T, R>(self.try_push(value));
     }
 
     /// Puts a value at the end.
@@ -191,7 +191,7 @@ impl<T, R: Reclaimer> Queue<T, R> {
     /// ```
     #[inline]
     pub fn try_push(&self, value: T) -> Result<(), PushError<T>> {
-        self.pin().try_push(value)
+        self.push_pinning(value)
     }
 
     /// Takes the first value.
@@ -202,7 +202,7 @@ impl<T, R: Reclaimer> Queue<T, R> {
     /// ```
     #[inline]
     pub fn pop(&self) -> Option<T> {
-        self.pin().pop()
+        self.pop_pinning()
     }
 
     /// A copy of the first value.
@@ -289,6 +289,19 @@ impl<T, R: Reclaimer> Queue<T, R> {
     }
 }
 
+/// What `push` makes of what `try_push` says.
+#[inline]
+#[track_caller]
+fn pushed<T, R: Reclaimer>(result: Result<(), PushError<T>>) {
+    match result {
+        Ok(()) => {}
+        Err(PushError::Closed(_)) => panic!("push into a closed queue"),
+        Err(PushError::NoMemory(_)) => std::alloc::handle_alloc_error(
+            Vtable::of::<<R::Scheme as Scheme>::Header, Segment<T>>().layout(),
+        ),
+    }
+}
+
 impl<'a, T, R, G> Pinned<'a, Queue<T, R>, G>
 where
     R: Reclaimer,
@@ -306,13 +319,7 @@ where
     #[inline]
     #[track_caller]
     pub fn push(&self, value: T) {
-        match self.try_push(value) {
-            Ok(()) => {}
-            Err(PushError::Closed(_)) => panic!("push into a closed queue"),
-            Err(PushError::NoMemory(_)) => std::alloc::handle_alloc_error(
-                Vtable::of::<<R::Scheme as Scheme>::Header, Segment<T>>().layout(),
-            ),
-        }
+        pushed::<T, R>(self.try_push(value));
     }
 
     /// See [`Queue::try_push`].
