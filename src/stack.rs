@@ -139,6 +139,7 @@ impl<T, R: Reclaimer> Stack<T, R> {
     /// pinned.push(1);
     /// assert_eq!(pinned.pop(), Some(1));
     /// ```
+    #[inline]
     pub fn pin(&self) -> Pinned<'_, Self, Guard<'_, R::Scheme>> {
         Pinned::new(self, self.reclaimer.pin())
     }
@@ -184,6 +185,7 @@ impl<T, R: Reclaimer> Stack<T, R> {
     /// let stack = sexton::Stack::<_>::new();
     /// stack.push("top");
     /// ```
+    #[inline]
     pub fn push(&self, value: T) {
         self.pin().push(value);
     }
@@ -207,6 +209,7 @@ impl<T, R: Reclaimer> Stack<T, R> {
     /// let stack = sexton::Stack::<_>::from([1, 2]);
     /// assert_eq!(stack.pop(), Some(2));
     /// ```
+    #[inline]
     pub fn pop(&self) -> Option<T> {
         self.pin().pop()
     }
@@ -305,6 +308,7 @@ impl<T, R: Reclaimer> Stack<T, R> {
         Drain::new(self)
     }
 
+    #[inline]
     fn push_node(&self, guard: &Guard<'_, R::Scheme>, node: Owned<Node<T>, R::Scheme>) {
         let node = node.into_ptr();
         // SAFETY: a chain of one.
@@ -315,6 +319,7 @@ impl<T, R: Reclaimer> Stack<T, R> {
     ///
     /// # Safety
     /// They are nodes of this domain that only the caller has, and `bottom` is reached from `top`.
+    #[inline]
     unsafe fn link(&self, guard: &Guard<'_, R::Scheme>, top: Ptr<Node<T>>, bottom: Ptr<Node<T>>) {
         let backoff = Backoff::new();
         let mut first = guard.shield();
@@ -335,6 +340,7 @@ impl<T, R: Reclaimer> Stack<T, R> {
         }
     }
 
+    #[inline]
     fn pop_node(&self, guard: &Guard<'_, R::Scheme>) -> Option<T> {
         let backoff = Backoff::new();
         let mut first = guard.shield();
@@ -374,6 +380,7 @@ where
     /// ```
     /// sexton::Stack::<_>::new().pin().push(1);
     /// ```
+    #[inline]
     pub fn push(&self, value: T) {
         let node = self.guard().owned(Stack::<T, R>::node(value));
         self.structure().push_node(self.guard(), node);
@@ -403,6 +410,7 @@ where
     /// ```
     /// assert_eq!(sexton::Stack::<u8>::new().pin().pop(), None);
     /// ```
+    #[inline]
     pub fn pop(&self) -> Option<T> {
         let value = self.structure().pop_node(self.guard())?;
         self.guard().reclaim(RECLAIM_BUDGET);
