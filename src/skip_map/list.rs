@@ -103,7 +103,11 @@ impl<K, V> List<K, V> {
     }
 
     pub(super) fn raise(&self, height: usize) {
-        self.height.fetch_max(height, Ordering::Relaxed);
+        // It is high enough but for a few times, and then all searches go on to read it from their
+        // caches. Relaxed: who links a tower after it was found so, comes after the raising.
+        if self.height.load(Ordering::Relaxed) < height {
+            self.height.fetch_max(height, Ordering::Relaxed);
+        }
     }
 
     /// Searches, from the top down to a level, for the first node that is not `Less`; ends before
