@@ -10,7 +10,7 @@
 //! a node of height h is linked at levels 0 to h - 1.
 //!
 //! - *Inserting* links a node at level 0, and then, level by level, in the index; each with a
-//!   search of its own, for which one in three insertions pays once.
+//!   search of its own, for which an insertion pays once on average: in what is cached by then.
 //! - *Removing* marks the node's link of level 0 (tag 1), which freezes it: from then on the node
 //!   is not in the map. *Replacing* makes that link lead to the replacement, in the same CAS: the
 //!   moment the old node is out, the new one is in.
