@@ -258,6 +258,23 @@ impl Bag {
         retired: Retired,
         stamp: impl FnOnce() -> u64,
     ) -> Result<(), Retired> {
+        // SAFETY: ours, and valid.
+        match unsafe { self.open.as_mut() } {
+            Some(open) if open.len < BLOCK - 1 => {
+                open.push(retired);
+                Ok(())
+            }
+            _ => self.push_at_edge(retired, stamp),
+        }
+    }
+
+    /// As [`push`](Self::push): for the first object of a block, and for the last.
+    #[cold]
+    fn push_at_edge(
+        &mut self,
+        retired: Retired,
+        stamp: impl FnOnce() -> u64,
+    ) -> Result<(), Retired> {
         if self.open.is_null() && !self.open_block() {
             return Err(retired);
         }
@@ -271,7 +288,6 @@ impl Bag {
     }
 
     /// Opens an empty block; false if there is no memory.
-    #[cold]
     fn open_block(&mut self) -> bool {
         let Some(block) = self.spare_block() else { return false };
         self.open = block.as_ptr();
