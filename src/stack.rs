@@ -57,7 +57,8 @@ use crate::atomic::{AllocError, Atomic, Owned, Ptr};
 use crate::domain::Reclaimer;
 use crate::exclusive::{Drain, Exclusive, IntoIter, drop_all};
 use crate::guard::{Guard, Pinned, RECLAIM_BUDGET};
-use crate::sync::{Backoff, Ordering};
+use crate::sync::Ordering;
+use crate::turn::Turn;
 
 struct Node<T> {
     /// Uninitialised once it was popped (I2).
@@ -321,7 +322,7 @@ impl<T, R: Reclaimer> Stack<T, R> {
     /// They are nodes of this domain that only the caller has, and `bottom` is reached from `top`.
     #[inline]
     unsafe fn link(&self, guard: &Guard<'_, R::Scheme>, top: Ptr<Node<T>>, bottom: Ptr<Node<T>>) {
-        let backoff = Backoff::new();
+        let mut turn = Turn::new();
         let mut first = guard.shield();
         // SAFETY: the caller's; it is not looked at any more once it is linked.
         let last = unsafe { bottom.as_ref() }.expect("not null");
@@ -336,13 +337,14 @@ impl<T, R: Reclaimer> Stack<T, R> {
             if pushed.is_ok() {
                 return;
             }
-            backoff.spin();
+            // Relaxed: only looked at.
+            turn.wait(|| self.head.load(Ordering::Relaxed));
         }
     }
 
     #[inline]
     fn pop_node(&self, guard: &Guard<'_, R::Scheme>) -> Option<T> {
-        let backoff = Backoff::new();
+        let mut turn = Turn::new();
         let mut first = guard.shield();
         loop {
             let node = first.protect(&self.head);
@@ -361,7 +363,8 @@ impl<T, R: Reclaimer> Stack<T, R> {
                 unsafe { guard.retire(node) };
                 return Some(value);
             }
-            backoff.spin();
+            // Relaxed: only looked at.
+            turn.wait(|| self.head.load(Ordering::Relaxed));
         }
     }
 

@@ -43,7 +43,8 @@ use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::{self, NonNull};
 
 use crate::atomic::Atomic;
-use crate::sync::{AtomicU8, AtomicUsize, Backoff, MODEL, Ordering, UnsafeCell};
+use crate::sync::{AtomicU8, AtomicUsize, MODEL, Ordering, UnsafeCell};
+use crate::turn::Turn;
 
 const EMPTY: u8 = 0;
 const FULL: u8 = 1;
@@ -63,10 +64,6 @@ const APART: usize = if MODEL { 0 } else { 128 };
 
 /// How often a popper looks at an empty cell before it poisons it, C5.
 const PATIENCE: u32 = if MODEL { 0 } else { 64 };
-
-/// How often who has lost asks for a number by CAS, before it does by fetch-and-add. With what is waited
-/// in between, that is some fifty microseconds.
-const TRIES: u32 = if MODEL { 0 } else { 40 };
 
 /// How cells are claimed and segments linked, and how it is looked which are. SeqCst: C6.
 pub(super) const IN_ONE_ORDER: Ordering = Ordering::SeqCst;
@@ -153,35 +150,16 @@ pub(super) struct Segment<T> {
     cells: Cells<T>,
 }
 
-/// An operation's further attempts at a number, when it has lost the first one.
-///
-/// Who has lost steps back, longer each time, and tries again with what it has found *before*: so it
-/// gets on only where nobody else has got on meanwhile, and the winner runs in bursts, in its own cache.
-/// (Who tries again at once, or with what it finds afterwards, mostly wins, as it has just fetched the
-/// line; and the line goes back and forth at each operation, which takes five times as long.) But not
-/// for ever: after so many attempts the number is had by fetch-and-add.
-struct Turn {
-    failures: u32,
-    backoff: Backoff,
-}
-
-impl Turn {
-    fn new() -> Self {
-        Self { failures: 0, backoff: Backoff::new() }
+/// A number, for who has lost: `next` unless it is overdue; `None` if somebody was faster, and `next` is
+/// old.
+fn claim(turn: &mut Turn, counter: &AtomicUsize, next: usize, ordering: Ordering) -> Option<usize> {
+    if turn.is_overdue() {
+        return Some(counter.fetch_add(1, ordering));
     }
-
-    /// A number, which is `next` unless there is a crowd; `None` if somebody was faster, and `next`
-    /// is old.
-    fn claim(&mut self, counter: &AtomicUsize, next: usize, ordering: Ordering) -> Option<usize> {
-        if self.failures == TRIES {
-            return Some(counter.fetch_add(1, ordering));
-        }
-        self.failures += 1;
-        self.backoff.spin();
-        // Relaxed: only to leave the line to others if that would fail.
-        let is_old = counter.load(Ordering::Relaxed) != next;
-        (!is_old && claims(counter, next, ordering)).then_some(next)
-    }
+    // Relaxed: only to leave the line to others.
+    let claimed = turn.step_back(|| counter.load(Ordering::Relaxed) == next)
+        && claims(counter, next, ordering);
+    claimed.then_some(next)
 }
 
 /// Claims the number `next`, unless somebody was faster.
@@ -278,7 +256,7 @@ impl<T> Segment<T> {
             if next >= Self::CELLS {
                 return false;
             }
-            let Some(claimed) = turn.claim(&self.enqueue, next, PUSH) else { continue };
+            let Some(claimed) = claim(&mut turn, &self.enqueue, next, PUSH) else { continue };
             if claimed >= Self::CELLS {
                 // C1.
                 self.enqueue.fetch_sub(1, Ordering::Relaxed);
@@ -320,7 +298,7 @@ impl<T> Segment<T> {
             if !self.cell(first).is_full() && first >= self.enqueued() {
                 return Ok(None);
             }
-            let Some(claimed) = turn.claim(&self.dequeue, first, POP) else { continue };
+            let Some(claimed) = claim(&mut turn, &self.dequeue, first, POP) else { continue };
             if claimed < Self::CELLS && self.is_full_at_last(claimed) {
                 // SAFETY: as in `pop`.
                 return Ok(Some(unsafe { self.cell(claimed).copy() }));
