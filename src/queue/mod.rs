@@ -1,7 +1,7 @@
 //! A queue.
 //!
-//! A list of segments; a segment is an array of cells, in which pushers and poppers number themselves
-//! by fetch-and-add. (After Ramalhete and Correia, "FAAArrayQueue", 2016, with the values in the
+//! A list of segments; a segment is an array of cells, in which pushers and poppers number themselves,
+//! by fetch-and-add at the latest. (After Ramalhete and Correia, "FAAArrayQueue", 2016, with the values in the
 //! cells; they go back to Michael and Scott, PODC 1996, for the list, and to Morrison and Afek, PPoPP
 //! 2013, for the rest.)
 //!
@@ -48,8 +48,10 @@ use crate::scheme::Scheme;
 /// push had not put in yet, or that its pop had taken already. (In `crossbeam`'s `SegQueue` and in
 /// `concurrent-queue` a pusher that sleeps at the wrong moment stops those who pop.)
 ///
-/// A push and a pop each take a number by one fetch-and-add, whatever the number of threads; a push
-/// has one more atomic operation, on the cell of that number. A pop that finds nothing writes nothing.
+/// A push and a pop each take a number by compare-and-swap. Who loses steps back for a moment, so that
+/// the winner runs on in its own cache; and after some fifty microseconds takes one by fetch-and-add,
+/// whatever the others do. A push has one more atomic operation, on the cell of that number. A pop that
+/// finds nothing writes nothing.
 ///
 /// # Memory
 /// An empty queue that was never used has no memory of its own. With the first value it has a segment
