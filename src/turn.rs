@@ -10,8 +10,15 @@
 
 use crate::sync::{Backoff, MODEL};
 
-/// How often who has lost steps back. Together that is some fifty microseconds.
-const TRIES: u32 = if MODEL { 0 } else { 40 };
+/// How often who has lost steps back. Together that is some fifty microseconds; under Miri, where they
+/// would be seconds, a few times will do.
+const TRIES: u32 = if MODEL {
+    0
+} else if cfg!(miri) {
+    4
+} else {
+    40
+};
 
 /// An operation's turn.
 pub(crate) struct Turn {
