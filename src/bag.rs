@@ -89,6 +89,18 @@ impl Block {
         Some(unsafe { self.objects[self.len].assume_init_read() })
     }
 
+    /// Takes the last ones out, as many as there is room for; says how many.
+    #[inline]
+    fn pop_many(&mut self, room: &mut [MaybeUninit<Retired>]) -> usize {
+        let many = self.len.min(room.len());
+        let left = self.len - many;
+        let last = &self.objects[left..self.len];
+        // SAFETY: below the length before, so they were written and not yet read; two places.
+        unsafe { ptr::copy_nonoverlapping(last.as_ptr(), room.as_mut_ptr(), many) };
+        self.len = left;
+        many
+    }
+
     /// Takes out the objects of which `which` is true, one at a time, and gives them to `to`, until
     /// that returns one.
     fn extract(
@@ -246,6 +258,23 @@ impl Bag {
         retired: Retired,
         stamp: impl FnOnce() -> u64,
     ) -> Result<(), Retired> {
+        // SAFETY: ours, and valid.
+        match unsafe { self.open.as_mut() } {
+            Some(open) if open.len < BLOCK - 1 => {
+                open.push(retired);
+                Ok(())
+            }
+            _ => self.push_at_edge(retired, stamp),
+        }
+    }
+
+    /// As [`push`](Self::push): for the first object of a block, and for the last.
+    #[cold]
+    fn push_at_edge(
+        &mut self,
+        retired: Retired,
+        stamp: impl FnOnce() -> u64,
+    ) -> Result<(), Retired> {
         if self.open.is_null() && !self.open_block() {
             return Err(retired);
         }
@@ -259,7 +288,6 @@ impl Bag {
     }
 
     /// Opens an empty block; false if there is no memory.
-    #[cold]
     fn open_block(&mut self) -> bool {
         let Some(block) = self.spare_block() else { return false };
         self.open = block.as_ptr();
@@ -373,14 +401,15 @@ impl Bag {
         room: &mut [MaybeUninit<Retired>; N],
         limit: usize,
     ) -> usize {
+        let room = &mut room[..limit.min(N)];
         let mut taken = 0;
-        while taken < limit.min(N) {
+        while taken < room.len() {
             let Some(head) = self.ripe.head() else { break };
-            if let Some(retired) = head.pop() {
-                self.ripe.objects -= 1;
-                room[taken].write(retired);
-                taken += 1;
-            } else {
+            let moved = head.pop_many(&mut room[taken..]);
+            let is_empty = head.len == 0;
+            self.ripe.objects -= moved;
+            taken += moved;
+            if is_empty {
                 let empty = self.ripe.pop_block().expect("there is a head");
                 self.keep_block(empty);
             }

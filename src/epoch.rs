@@ -103,8 +103,8 @@ const DISTANCE: usize = 3;
 /// memory), of 1 KiB now and then when retiring. Nothing waits for another thread, ever.
 ///
 /// **Memory**: each thread that retires leaves a few batches of objects pending, of 256 to 1536
-/// objects or 1 MiB each, until others collect; and keeps up to 64 KiB of node blocks for its next
-/// nodes. [`Builder`] sets both.
+/// objects or 64 KiB to 1 MiB each, as barriers are cheap or dear, until others collect; and keeps
+/// up to 64 KiB of node blocks for its next nodes. [`Builder`] sets both.
 ///
 /// ```
 /// use sexton::{Epoch, Stack};
@@ -336,7 +336,7 @@ unsafe impl Scheme for Epoch {
     #[inline(always)]
     unsafe fn header(_: &State, _: &Section, _: &'static Vtable) {}
 
-    #[inline]
+    #[inline(always)]
     unsafe fn allocate(
         _: &State,
         section: &Section,
@@ -370,13 +370,13 @@ unsafe impl Scheme for Epoch {
     #[inline(always)]
     unsafe fn clear(_: &State, _: &Section, (): &mut ()) {}
 
-    #[inline]
+    #[inline(always)]
     unsafe fn retire(domain: &State, section: &Section, retired: Retired) {
         // SAFETY: the section's record is the calling thread's.
         unsafe { domain.records.retire(domain, section.record(), retired) }
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn reclaim(domain: &State, section: &Section, budget: usize) -> usize {
         // SAFETY: as above.
         unsafe { domain.records.reclaim(domain, section.record(), budget) }

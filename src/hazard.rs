@@ -57,7 +57,7 @@
 //! it had gathered from all.
 //!
 //! For: consider one record. What is fresh in its bag is scanned when there is a batch of B' objects,
-//! or 1 MiB, more than at the last scan; if another thread is issuing a barrier then, at the latest
+//! or of 1 MiB or less, more than at the last scan; if another thread is issuing a barrier then, at the latest
 //! when there is twice as much, as then this one issues a barrier itself. It is looked at after every
 //! 8 objects, or at once after one of 4 KiB or more. So between two scans r <= 2 B' + 8 objects are
 //! retired. Meanwhile 2 r of the ripe ones are freed, or all. Let k be what the last scan has kept, and
@@ -596,7 +596,7 @@ unsafe impl Scheme for Hazard {
     #[inline(always)]
     unsafe fn header(_: &State, _: &Section, _: &'static Vtable) {}
 
-    #[inline]
+    #[inline(always)]
     unsafe fn allocate(
         _: &State,
         section: &Section,
@@ -660,13 +660,13 @@ unsafe impl Scheme for Hazard {
         slot.get().store(ptr::null_mut(), Ordering::Release);
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn retire(domain: &State, section: &Section, retired: Retired) {
         // SAFETY: the section's record is the calling thread's.
         unsafe { domain.records.retire(domain, section.record(), retired) }
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn reclaim(domain: &State, section: &Section, budget: usize) -> usize {
         // SAFETY: as above.
         unsafe { domain.records.reclaim(domain, section.record(), budget) }

@@ -115,8 +115,14 @@ pub(crate) enum Due {
     Urgently,
 }
 
-/// Bytes retired for each heavy barrier, at most, and an object more.
-pub(crate) const BATCH_BYTES: usize = 1 << 20;
+/// Bytes retired for each heavy barrier, where one is dear: so many, at most, and an object more.
+const MAX_BATCH_BYTES: usize = 1 << 20;
+
+/// And where one is cheap: what waits stays in the processor's cache, until it is used again.
+const MIN_BATCH_BYTES: usize = 64 << 10;
+
+/// In between, so many for each object of a batch.
+const BYTES_PER_OBJECT: usize = 256;
 
 /// A thread's record, with `X` for what the scheme needs beside.
 #[repr(align(128))]
@@ -562,9 +568,11 @@ impl<X> Record<X> {
             Load { objects: now.objects.min(mark.objects), bytes: now.bytes.min(mark.bytes) };
         self.mark.set(mark);
         let (objects, bytes) = (now.objects - mark.objects, now.bytes - mark.bytes);
-        if objects >= 2 * batch || bytes >= 2 * BATCH_BYTES {
+        let batch_bytes =
+            batch.saturating_mul(BYTES_PER_OBJECT).clamp(MIN_BATCH_BYTES, MAX_BATCH_BYTES);
+        if objects >= 2 * batch || bytes >= 2 * batch_bytes {
             Due::Urgently
-        } else if objects >= batch || bytes >= BATCH_BYTES {
+        } else if objects >= batch || bytes >= batch_bytes {
             Due::Now
         } else {
             Due::Not

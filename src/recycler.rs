@@ -30,6 +30,9 @@ const LARGE_FROM: usize = 512;
 
 const CLASSES: usize = SMALL + LARGE;
 
+/// So many that a class is one of them whatever it is, which spares a check.
+const LISTS: usize = CLASSES.next_power_of_two();
+
 /// What is written into a block that waits.
 struct Free {
     next: *mut Self,
@@ -37,7 +40,7 @@ struct Free {
 
 /// A thread's blocks for reuse in one domain.
 pub(crate) struct Recycler {
-    lists: [*mut Free; CLASSES],
+    lists: [*mut Free; LISTS],
     kept_bytes: usize,
     limit: usize,
 }
@@ -73,14 +76,14 @@ impl Class {
 
 impl Recycler {
     pub(crate) const fn new(limit: usize) -> Self {
-        Self { lists: [ptr::null_mut(); CLASSES], kept_bytes: 0, limit }
+        Self { lists: [ptr::null_mut(); LISTS], kept_bytes: 0, limit }
     }
 
     /// A block for a node, used before or new; `None` if there is no memory.
     #[inline]
     pub(crate) fn allocate(&mut self, vtable: &Vtable) -> Option<NonNull<u8>> {
         if let Some(Class(class)) = vtable.class() {
-            let list = &mut self.lists[usize::from(class) % CLASSES];
+            let list = &mut self.lists[usize::from(class) % LISTS];
             if let Some(free) = NonNull::new(*list) {
                 // SAFETY: I1: in the list, so ours, and `next` was written.
                 *list = unsafe { free.as_ref() }.next;
@@ -102,7 +105,7 @@ impl Recycler {
         let layout = vtable.layout();
         match vtable.class() {
             Some(Class(class)) if self.kept_bytes + layout.size() <= self.limit => {
-                let list = &mut self.lists[usize::from(class) % CLASSES];
+                let list = &mut self.lists[usize::from(class) % LISTS];
                 let free = block.cast::<Free>();
                 // SAFETY: ours; large enough and aligned for a pointer, as `NODE_ALIGN` is.
                 unsafe { free.write(Free { next: *list }) };
@@ -116,7 +119,7 @@ impl Recycler {
 
     /// Gives all blocks back to the allocator.
     pub(crate) fn clear(&mut self) {
-        for (class, list) in (0..).zip(&mut self.lists) {
+        for (class, list) in (0..).zip(&mut self.lists[..CLASSES]) {
             let size = Class(class).size();
             while let Some(free) = NonNull::new(*list) {
                 // SAFETY: I1.

@@ -21,6 +21,7 @@
 //!   whoever is its last owner may give it back there.
 
 use core::alloc::Layout;
+use core::any::Any;
 use core::fmt;
 use core::ptr::NonNull;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -282,19 +283,28 @@ pub(crate) unsafe fn header<H>(value: NonNull<u8>) -> NonNull<H> {
 
 /// Runs `work`; false if it panicked.
 pub(crate) fn swallow_panic(work: impl FnOnce()) -> bool {
-    /// A panic's payload is a user's value, too, and its drop may panic again, and so on. Nobody
-    /// means that; after so many it is leaked.
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(()) => true,
+        Err(payload) => {
+            drop_payload(payload);
+            false
+        }
+    }
+}
+
+/// Drops what a panic has carried. That is a user's value, too, and its drop may panic again, and so
+/// on. Nobody means that; after so many it is leaked.
+#[cold]
+fn drop_payload(mut payload: Box<dyn Any + Send>) {
     const PATIENCE: usize = 8;
 
-    let Err(mut payload) = catch_unwind(AssertUnwindSafe(work)) else { return true };
     for _ in 0..PATIENCE {
         match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            Ok(()) => return false,
+            Ok(()) => return,
             Err(next) => payload = next,
         }
     }
     core::mem::forget(payload);
-    false
 }
 
 #[cfg(all(test, not(any(loom, crossbeam_loom))))]

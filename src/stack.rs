@@ -58,7 +58,8 @@ use crate::atomic::{AllocError, Atomic, Owned, Ptr};
 use crate::domain::Reclaimer;
 use crate::exclusive::{Drain, Exclusive, IntoIter, drop_all};
 use crate::guard::{Guard, Pinned, RECLAIM_BUDGET};
-use crate::sync::{Backoff, Ordering};
+use crate::sync::Ordering;
+use crate::turn::Turn;
 
 struct Node<T> {
     /// Uninitialised once it was popped (I2).
@@ -144,6 +145,7 @@ impl<T, R: Reclaimer> Stack<T, R> {
     /// pinned.push(1);
     /// assert_eq!(pinned.pop(), Some(1));
     /// ```
+    #[inline]
     pub fn pin(&self) -> Pinned<'_, Self, Guard<'_, R::Scheme>> {
         Pinned::new(self, self.reclaimer.pin())
     }
@@ -189,6 +191,7 @@ impl<T, R: Reclaimer> Stack<T, R> {
     /// let stack = sexton::Stack::<_>::new();
     /// stack.push("top");
     /// ```
+    #[inline]
     pub fn push(&self, value: T) {
         self.pin().push(value);
     }
@@ -212,6 +215,7 @@ impl<T, R: Reclaimer> Stack<T, R> {
     /// let stack = sexton::Stack::<_>::from([1, 2]);
     /// assert_eq!(stack.pop(), Some(2));
     /// ```
+    #[inline]
     pub fn pop(&self) -> Option<T> {
         self.pin().pop()
     }
@@ -310,6 +314,7 @@ impl<T, R: Reclaimer> Stack<T, R> {
         Drain::new(self)
     }
 
+    #[inline]
     fn push_node(&self, guard: &Guard<'_, R::Scheme>, node: Owned<Node<T>, R::Scheme>) {
         let node = node.into_ptr();
         // SAFETY: a chain of one.
@@ -320,8 +325,9 @@ impl<T, R: Reclaimer> Stack<T, R> {
     ///
     /// # Safety
     /// They are nodes of this domain that only the caller has, and `bottom` is reached from `top`.
+    #[inline]
     unsafe fn link(&self, guard: &Guard<'_, R::Scheme>, top: Ptr<Node<T>>, bottom: Ptr<Node<T>>) {
-        let backoff = Backoff::new();
+        let mut turn = Turn::new();
         let mut first = guard.shield();
         // SAFETY: the caller's; it is not looked at any more once it is linked.
         let last = unsafe { bottom.as_ref() }.expect("not null");
@@ -336,12 +342,14 @@ impl<T, R: Reclaimer> Stack<T, R> {
             if pushed.is_ok() {
                 return;
             }
-            backoff.spin();
+            // Relaxed: only looked at.
+            turn.wait(|| self.head.load(Ordering::Relaxed));
         }
     }
 
+    #[inline]
     fn pop_node(&self, guard: &Guard<'_, R::Scheme>) -> Option<T> {
-        let backoff = Backoff::new();
+        let mut turn = Turn::new();
         let mut first = guard.shield();
         loop {
             let node = first.protect(&self.head);
@@ -360,7 +368,8 @@ impl<T, R: Reclaimer> Stack<T, R> {
                 unsafe { guard.retire(node) };
                 return Some(value);
             }
-            backoff.spin();
+            // Relaxed: only looked at.
+            turn.wait(|| self.head.load(Ordering::Relaxed));
         }
     }
 
@@ -379,6 +388,7 @@ where
     /// ```
     /// sexton::Stack::<_>::new().pin().push(1);
     /// ```
+    #[inline]
     pub fn push(&self, value: T) {
         let node = self.guard().owned(Stack::<T, R>::node(value));
         self.structure().push_node(self.guard(), node);
@@ -408,6 +418,7 @@ where
     /// ```
     /// assert_eq!(sexton::Stack::<u8>::new().pin().pop(), None);
     /// ```
+    #[inline]
     pub fn pop(&self) -> Option<T> {
         let value = self.structure().pop_node(self.guard())?;
         self.guard().reclaim(RECLAIM_BUDGET);

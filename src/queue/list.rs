@@ -140,6 +140,27 @@ impl<T, R: Reclaimer> Queue<T, R> {
         self.push_at_end(guard, last, value)
     }
 
+    /// As [`push_in`](Self::push_in), with a guard of its own. There is one attempt in it that calls
+    /// nothing, so that the guard is in registers only; if that fails, all begins anew.
+    #[inline]
+    pub(super) fn push_pinning(&self, value: T) -> Result<(), PushError<T>> {
+        let value = ManuallyDrop::new(value);
+        let pushed = {
+            let guard = self.reclaimer.pin();
+            let mut last = guard.shield();
+            last.protect(&self.tail);
+            // SAFETY: as in `push_in`; moved out if it is true.
+            unsafe { last.as_ref().is_some_and(|segment| segment.push_at_once(&value)) }
+        };
+        if pushed { Ok(()) } else { self.push_anew(ManuallyDrop::into_inner(value)) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn push_anew(&self, value: T) -> Result<(), PushError<T>> {
+        self.push_in(&self.reclaimer.pin(), value)
+    }
+
     /// Puts a value in where there is no cell left. (With the caller's guard and shield: others of its
     /// own might need memory.)
     #[cold]
@@ -271,6 +292,25 @@ impl<T, R: Reclaimer> Queue<T, R> {
 
     pub(super) fn pop_in(&self, guard: &Guard<'_, R::Scheme>) -> Option<T> {
         self.at_head(guard, Segment::pop)
+    }
+
+    /// As [`pop_in`](Self::pop_in), with a guard of its own; see [`push_pinning`](Self::push_pinning).
+    #[inline]
+    pub(super) fn pop_pinning(&self) -> Option<T> {
+        let found = {
+            let guard = self.reclaimer.pin();
+            let mut first = guard.shield();
+            first.protect(&self.head);
+            // SAFETY: what is in `head` are segments of this domain, retired by I4 only.
+            unsafe { first.as_ref() }.and_then(Segment::pop_at_once)
+        };
+        found.or_else(|| self.pop_anew())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn pop_anew(&self) -> Option<T> {
+        self.pop_in(&self.reclaimer.pin())
     }
 
     pub(super) fn peek_in(&self, guard: &Guard<'_, R::Scheme>) -> Option<T>

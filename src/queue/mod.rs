@@ -1,7 +1,7 @@
 //! A queue.
 //!
-//! A list of segments; a segment is an array of cells, in which pushers and poppers number themselves
-//! by fetch-and-add. (After Ramalhete and Correia, "FAAArrayQueue", 2016, with the values in the
+//! A list of segments; a segment is an array of cells, in which pushers and poppers number themselves,
+//! by fetch-and-add at the latest. (After Ramalhete and Correia, "FAAArrayQueue", 2016, with the values in the
 //! cells; they go back to Michael and Scott, PODC 1996, for the list, and to Morrison and Afek, PPoPP
 //! 2013, for the rest.)
 //!
@@ -49,8 +49,10 @@ use crate::scheme::Scheme;
 /// push had not put in yet, or that its pop had taken already. (In `crossbeam`'s `SegQueue` and in
 /// `concurrent-queue` a pusher that sleeps at the wrong moment stops those who pop.)
 ///
-/// A push and a pop each take a number by one fetch-and-add, whatever the number of threads; a push
-/// has one more atomic operation, on the cell of that number. A pop that finds nothing writes nothing.
+/// A push and a pop each take a number by compare-and-swap. Who loses steps back for a moment, so that
+/// the winner runs on in its own cache; and after some fifty microseconds takes one by fetch-and-add,
+/// whatever the others do. A push has one more atomic operation, on the cell of that number. A pop that
+/// finds nothing writes nothing.
 ///
 /// # Memory
 /// An empty queue that was never used has no memory of its own. With the first value it has a segment
@@ -178,7 +180,7 @@ impl<T, R: Reclaimer> Queue<T, R> {
     #[inline]
     #[track_caller]
     pub fn push(&self, value: T) {
-        self.pin().push(value);
+        pushed::<T, R>(self.try_push(value));
     }
 
     /// Puts a value at the end.
@@ -196,7 +198,7 @@ impl<T, R: Reclaimer> Queue<T, R> {
     /// ```
     #[inline]
     pub fn try_push(&self, value: T) -> Result<(), PushError<T>> {
-        self.pin().try_push(value)
+        self.push_pinning(value)
     }
 
     /// Takes the first value.
@@ -207,7 +209,7 @@ impl<T, R: Reclaimer> Queue<T, R> {
     /// ```
     #[inline]
     pub fn pop(&self) -> Option<T> {
-        self.pin().pop()
+        self.pop_pinning()
     }
 
     /// A copy of the first value.
@@ -294,6 +296,19 @@ impl<T, R: Reclaimer> Queue<T, R> {
     }
 }
 
+/// What `push` makes of what `try_push` says.
+#[inline]
+#[track_caller]
+fn pushed<T, R: Reclaimer>(result: Result<(), PushError<T>>) {
+    match result {
+        Ok(()) => {}
+        Err(PushError::Closed(_)) => panic!("push into a closed queue"),
+        Err(PushError::NoMemory(_)) => std::alloc::handle_alloc_error(
+            Vtable::of::<<R::Scheme as Scheme>::Header, Segment<T>>().layout(),
+        ),
+    }
+}
+
 impl<'a, T, R, G> Pinned<'a, Queue<T, R>, G>
 where
     R: Reclaimer,
@@ -311,13 +326,7 @@ where
     #[inline]
     #[track_caller]
     pub fn push(&self, value: T) {
-        match self.try_push(value) {
-            Ok(()) => {}
-            Err(PushError::Closed(_)) => panic!("push into a closed queue"),
-            Err(PushError::NoMemory(_)) => std::alloc::handle_alloc_error(
-                Vtable::of::<<R::Scheme as Scheme>::Header, Segment<T>>().layout(),
-            ),
-        }
+        pushed::<T, R>(self.try_push(value));
     }
 
     /// See [`Queue::try_push`].

@@ -43,7 +43,8 @@ use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::{self, NonNull};
 
 use crate::atomic::Atomic;
-use crate::sync::{AtomicU8, AtomicUsize, Backoff, MODEL, Ordering, UnsafeCell};
+use crate::sync::{AtomicU8, AtomicUsize, MODEL, Ordering, UnsafeCell};
+use crate::turn::Turn;
 
 const EMPTY: u8 = 0;
 const FULL: u8 = 1;
@@ -63,9 +64,6 @@ const APART: usize = if MODEL { 0 } else { 128 };
 
 /// How often a popper looks at an empty cell before it poisons it, C5.
 const PATIENCE: u32 = if MODEL { 0 } else { 64 };
-
-/// How often a number is asked for by CAS, before it is by fetch-and-add.
-const TRIES: u32 = if MODEL { 0 } else { 8 };
 
 /// How cells are claimed and segments linked, and how it is looked which are. SeqCst: C6.
 pub(super) const IN_ONE_ORDER: Ordering = Ordering::SeqCst;
@@ -152,35 +150,16 @@ pub(super) struct Segment<T> {
     cells: Cells<T>,
 }
 
-/// An operation's attempts at a number.
-///
-/// The first ones are by CAS, and who fails steps back for a moment: so the winner runs in bursts, in
-/// its own cache. (Measured with two threads: three times as fast as fetch-and-add at once, which
-/// passes the cache line back and forth at each operation.) Then it is by fetch-and-add: the number
-/// of attempts is bounded.
-struct Turn {
-    failures: u32,
-    backoff: Backoff,
-}
-
-impl Turn {
-    fn new() -> Self {
-        Self { failures: 0, backoff: Backoff::new() }
+/// A number, for who has lost: `next` unless it is overdue; `None` if somebody was faster, and `next` is
+/// old.
+fn claim(turn: &mut Turn, counter: &AtomicUsize, next: usize, ordering: Ordering) -> Option<usize> {
+    if turn.is_overdue() {
+        return Some(counter.fetch_add(1, ordering));
     }
-
-    /// A number, which is `next` unless there is a crowd; `None` if somebody was faster, and `next`
-    /// is old.
-    fn claim(&mut self, counter: &AtomicUsize, next: usize, ordering: Ordering) -> Option<usize> {
-        if self.failures == TRIES {
-            return Some(counter.fetch_add(1, ordering));
-        }
-        if claims(counter, next, ordering) {
-            return Some(next);
-        }
-        self.failures += 1;
-        self.backoff.spin();
-        None
-    }
+    // Relaxed: only to leave the line to others.
+    let claimed = turn.step_back(|| counter.load(Ordering::Relaxed) == next)
+        && claims(counter, next, ordering);
+    claimed.then_some(next)
 }
 
 /// Claims the number `next`, unless somebody was faster.
@@ -248,14 +227,22 @@ impl<T> Segment<T> {
     /// If true is returned, the value was moved out of `value`.
     #[inline]
     pub(super) unsafe fn push(&self, value: &ManuallyDrop<T>) -> bool {
+        // SAFETY: the caller's.
+        unsafe { self.push_at_once(value) || self.push_in_a_crowd(value) }
+    }
+
+    /// As [`push`](Self::push), with one attempt: if false is returned, there may be cells left.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    pub(super) unsafe fn push_at_once(&self, value: &ManuallyDrop<T>) -> bool {
         // Relaxed: a number only.
         let next = self.enqueue.load(Ordering::Relaxed);
         // SAFETY: C1; the rest is the caller's.
-        (next < Self::CELLS
+        next < Self::CELLS
             && claims(&self.enqueue, next, PUSH)
-            && unsafe { self.cell(next).fill(value) })
-            // SAFETY: the caller's.
-            || unsafe { self.push_in_a_crowd(value) }
+            && unsafe { self.cell(next).fill(value) }
     }
 
     /// # Safety
@@ -269,7 +256,7 @@ impl<T> Segment<T> {
             if next >= Self::CELLS {
                 return false;
             }
-            let Some(claimed) = turn.claim(&self.enqueue, next, PUSH) else { continue };
+            let Some(claimed) = claim(&mut turn, &self.enqueue, next, PUSH) else { continue };
             if claimed >= Self::CELLS {
                 // C1.
                 self.enqueue.fetch_sub(1, Ordering::Relaxed);
@@ -285,13 +272,22 @@ impl<T> Segment<T> {
     /// Takes the first value out, if there is one.
     #[inline]
     pub(super) fn pop(&self) -> Result<Option<T>, Exhausted> {
-        let first = self.first()?;
-        // If the cell is full, the pushers' counter, which is theirs, need not be looked at.
-        if self.cell(first).is_full() && claims(&self.dequeue, first, POP) {
-            // SAFETY: C1, C3: found full, and claimed by this thread alone.
-            return Ok(Some(unsafe { self.cell(first).copy() }));
+        match self.pop_at_once() {
+            None => self.pop_in_a_crowd(),
+            found => Ok(found),
         }
-        self.pop_in_a_crowd()
+    }
+
+    /// The first value, if one attempt is enough to take it out: if not, there may be one.
+    #[inline(always)]
+    pub(super) fn pop_at_once(&self) -> Option<T> {
+        let first = self.first().ok()?;
+        // If the cell is full, the pushers' counter, which is theirs, need not be looked at.
+        if !self.cell(first).is_full() || !claims(&self.dequeue, first, POP) {
+            return None;
+        }
+        // SAFETY: C1, C3: found full, and claimed by this thread alone.
+        Some(unsafe { self.cell(first).copy() })
     }
 
     #[cold]
@@ -302,7 +298,7 @@ impl<T> Segment<T> {
             if !self.cell(first).is_full() && first >= self.enqueued() {
                 return Ok(None);
             }
-            let Some(claimed) = turn.claim(&self.dequeue, first, POP) else { continue };
+            let Some(claimed) = claim(&mut turn, &self.dequeue, first, POP) else { continue };
             if claimed < Self::CELLS && self.is_full_at_last(claimed) {
                 // SAFETY: as in `pop`.
                 return Ok(Some(unsafe { self.cell(claimed).copy() }));

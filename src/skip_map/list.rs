@@ -10,7 +10,7 @@
 //! a node of height h is linked at levels 0 to h - 1.
 //!
 //! - *Inserting* links a node at level 0, and then, level by level, in the index; each with a
-//!   search of its own, for which one in three insertions pays once.
+//!   search of its own, for which an insertion pays once on average: in what is cached by then.
 //! - *Removing* marks the node's link of level 0 (tag 1), which freezes it: from then on the node
 //!   is not in the map. *Replacing* makes that link lead to the replacement, in the same CAS: the
 //!   moment the old node is out, the new one is in.
@@ -103,7 +103,11 @@ impl<K, V> List<K, V> {
     }
 
     pub(super) fn raise(&self, height: usize) {
-        self.height.fetch_max(height, Ordering::Relaxed);
+        // It is high enough but for a few times, and then all searches go on to read it from their
+        // caches. Relaxed: who links a tower after it was found so, comes after the raising.
+        if self.height.load(Ordering::Relaxed) < height {
+            self.height.fetch_max(height, Ordering::Relaxed);
+        }
     }
 
     /// Searches, from the top down to a level, for the first node that is not `Less`; ends before

@@ -89,8 +89,8 @@ use crate::sync::counter::{AtomicIsize, Relaxed};
 /// ```
 ///
 /// # Memory
-/// An entry is one node: key, value, one word, and a pointer for each level, of which there are 1
-/// 1/3 on average; and what the scheme adds.
+/// An entry is one node: key, value, one word, and a pointer for each level, of which there are two
+/// on average; and what the scheme adds.
 ///
 /// # Iteration
 /// In ascending order, or descending, and from both ends. A key that is in the map from the

@@ -25,11 +25,11 @@ use crate::guard::{Guard, Shield};
 use crate::hash_map::Entry;
 use crate::retired::{NODE_ALIGN, Vtable, deallocate, front_distance};
 use crate::scheme::Scheme;
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::{AtomicUsize, MODEL, Ordering};
 
-/// No tower is higher. One in four nodes of a level is in the next one too, so this is for more
-/// entries than memory has room for.
-pub(super) const MAX_HEIGHT: usize = 16;
+/// No tower is higher. One in two nodes of a level is in the next one too, so this is for more
+/// entries than most memory has room for; with still more of them the highest list gets longer.
+pub(super) const MAX_HEIGHT: usize = if MODEL { 16 } else { 32 };
 
 pub(super) type Link<K, V> = Atomic<Node<K, V>>;
 

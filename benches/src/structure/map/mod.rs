@@ -121,7 +121,13 @@ trait OrderedWork<D: Data> {
 
 /// Does the work with all ordered maps.
 fn ordered_maps<D: Data, W: OrderedWork<D>>(work: &W) -> Vec<W::Output> {
-    vec![work.with::<SkipList<D>>(), work.with::<TreeIndex<D>>(), work.with::<LockedBTree<D>>()]
+    vec![
+        work.with::<OurSkipMap<D, Epoch>>(),
+        work.with::<OurSkipMap<D, Hazard>>(),
+        work.with::<SkipList<D>>(),
+        work.with::<TreeIndex<D>>(),
+        work.with::<LockedBTree<D>>(),
+    ]
 }
 
 /// With every other one of so many keys in it, and room for all.

@@ -1,0 +1,60 @@
+//! Whose turn it is, where many want to change the same word.
+//!
+//! Who has lost steps back, longer each time, and tries again with what it has found *before*: so it
+//! gets on only where nobody else has got on meanwhile, and the winner runs in bursts, in its own cache.
+//! (Who tries again at once, or with what it finds afterwards, mostly wins, as it has just fetched the
+//! line; and then the line goes back and forth at each operation, which takes several times as long.)
+//! But not for ever: after so many attempts it tries at once.
+//!
+//! Nothing depends on it. Each attempt that fails does so because another thread's has succeeded.
+
+use crate::sync::{Backoff, MODEL};
+
+/// How often who has lost steps back. Together that is some fifty microseconds; under Miri, where they
+/// would be seconds, a few times will do.
+const TRIES: u32 = if MODEL {
+    0
+} else if cfg!(miri) {
+    4
+} else {
+    40
+};
+
+/// An operation's turn.
+pub(crate) struct Turn {
+    stepped_back: u32,
+    backoff: Backoff,
+}
+
+impl Turn {
+    #[inline]
+    pub(crate) fn new() -> Self {
+        Self { stepped_back: 0, backoff: Backoff::new() }
+    }
+
+    /// Whether it has stepped back often enough.
+    #[inline]
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.stepped_back >= TRIES
+    }
+
+    /// Steps back once. `is_current` says whether what was found before still stands there; if not,
+    /// others have got on, and an attempt with it would fail: so the line is left to them.
+    pub(crate) fn step_back(&mut self, is_current: impl FnOnce() -> bool) -> bool {
+        self.stepped_back += 1;
+        self.backoff.spin();
+        is_current()
+    }
+
+    /// Steps back until others have not got on meanwhile, or for long enough. `look` says what stands
+    /// there.
+    #[cold]
+    pub(crate) fn wait<X: PartialEq>(&mut self, look: impl Fn() -> X) {
+        while !self.is_overdue() {
+            let before = look();
+            if self.step_back(|| look() == before) {
+                return;
+            }
+        }
+    }
+}
