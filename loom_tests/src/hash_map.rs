@@ -613,7 +613,7 @@ crate::on_schemes! {
         epoch: Limits::preemptions(1, 2),
     }
     two_helpers_do_not_revive_a_removed_key {
-        pointers: Limits::preemptions(2, 3),
+        pointers: Limits::preemptions(1, 2),
         regions: Limits::preemptions(1, 2),
     }
     a_key_that_is_replaced_while_it_is_moved_has_its_new_value {
