@@ -11,11 +11,15 @@
 //! the new one. A `get` that finds takes effect at its load of the slot; one that does not, at its
 //! load of the empty slot at the path's end (M4 of `migrate`).
 
+mod alone;
 mod entry;
 mod iter;
 mod migrate;
 mod pinned;
+mod scan;
 mod table;
+mod tables;
+mod upkeep;
 mod word;
 
 use core::borrow::Borrow;
@@ -27,8 +31,8 @@ use std::hash::RandomState;
 pub use entry::Entry;
 pub use iter::{Iter, IterMut, Keys, Values};
 
-use self::migrate::Tables;
 use self::table::Shortage;
+use self::tables::Tables;
 use crate::Epoch;
 use crate::domain::Reclaimer;
 use crate::exclusive::{Drain, Exclusive, IntoIter, drop_all};

@@ -5,8 +5,9 @@ use core::hash::{BuildHasher, Hash};
 use core::ptr::{self, NonNull};
 
 use super::entry::{Entry, Node};
-use super::migrate::{Group, NodeShield, Refusal, Spot};
+use super::scan::Group;
 use super::table::Shortage;
+use super::tables::{NodeShield, Refusal, Spot};
 use super::{Compute, HashMap, Iter, Keys, Operation, TryInsertError, Values};
 use crate::atomic::{AllocError, Owned};
 use crate::domain::Reclaimer;

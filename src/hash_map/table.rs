@@ -38,7 +38,7 @@ use crossbeam_utils::CachePadded;
 
 use super::entry::Node;
 use super::word::{Mark, Slot, Word};
-use crate::atomic::{Atomic, Owned, Ptr};
+use crate::atomic::{Atomic, Owned};
 use crate::guard::{Guard, Shield};
 use crate::scheme::Scheme;
 use crate::sharded::{SHARDS, my_shard};
@@ -329,7 +329,7 @@ impl<K, V> Table<K, V> {
             (mine, self.used[mine].inserted.fetch_add(1, Ordering::Relaxed))
         };
         let (shard, before) = shard;
-        // T4. PAIRS: `migrate::settle`.
+        // T4. PAIRS: `upkeep`, `settle`.
         fence(Ordering::SeqCst);
         // Relaxed: only whether there is one.
         if self.next.load(Ordering::Relaxed).is_null() {
@@ -360,44 +360,6 @@ impl<K, V> Table<K, V> {
     /// Counts those out that they have not taken.
     pub(super) fn unexpect_moved(&self, count: usize) {
         self.used[self.my_shard()].moved.fetch_sub(count, Ordering::Relaxed);
-    }
-
-    /// Puts an entry in, for whoever has the table to himself and knows that it is not in yet.
-    pub(super) fn put_exclusive(&self, node: Ptr<Node<K, V>>, hash: u64) {
-        let mark = Mark::of(hash);
-        let mut at = self.home(hash);
-        loop {
-            let slot = self.slot(at);
-            let word = Word::load_exclusive(slot);
-            if word.is_empty() {
-                break Word::of(node, mark).store_exclusive(slot);
-            }
-            // (No tombstone of its mark: else all of the mark would have been moved.)
-            // SAFETY: what is in a table that somebody has to himself is not retired.
-            let other = unsafe { word.node().as_ref() }.filter(|_| word.may_have(mark));
-            // T3.
-            if other.is_some_and(|other| Mark::of(other.hash) == mark) {
-                word.with_more().store_exclusive(slot);
-            }
-            at = self.after(at);
-        }
-        self.expect_moved(1);
-    }
-
-    /// Whether this very node is in, for whoever has the table to himself.
-    pub(super) fn has_exclusive(&self, node: Ptr<Node<K, V>>, hash: u64) -> bool {
-        let mut at = self.home(hash);
-        for _ in 0..self.len() {
-            let found = Word::load_exclusive(self.slot(at));
-            if found.is_empty() {
-                return false;
-            }
-            if found.node() == node {
-                return true;
-            }
-            at = self.after(at);
-        }
-        false
     }
 
     /// Makes all slots empty, for whoever has the table to himself; their entries are forgotten.
