@@ -1,8 +1,11 @@
 //! A hash map, and what its operations return.
 //!
 //! Open addressing: a table of slots, each one word that leads to an entry (see `word`, `table`); and
-//! from one table to the next, a migration that is cooperative, incremental and lock-free
-//! (`migrate`, with the proof). `pinned` has the operations, `iter` the iterations. Here is the face.
+//! from one table to the next, a migration that is cooperative, incremental and lock-free (`migrate`,
+//! with the proof). `tables` has the operations on a key, which work in one table or the other;
+//! `upkeep` says when there is to be another one; `scan` is a step of an iteration, and `alone` what is
+//! done by whoever has the map to himself. On these stand the operations under a guard (`pinned`), and
+//! the iterations (`iter`). Here is the face.
 //!
 //! # Linearization
 //!
