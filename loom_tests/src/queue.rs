@@ -152,6 +152,25 @@ fn a_segment_is_not_freed_under_a_pop<S: Scheme>() {
     assert_eq!(all, [0, 1, 2]);
 }
 
+/// Guards the shield of `push`: one has found the last segment, when another puts one more behind it,
+/// passes it and frees it.
+fn a_segment_is_not_freed_under_a_push<S: Scheme>() {
+    let (queue, popped) = together(
+        queue_of::<S>(&[0, 1]),
+        warm_up,
+        [
+            |queue| push(queue, 2),
+            |queue| {
+                let popped = [push(queue, 3), pop(queue), pop(queue), pop(queue)].concat();
+                queue.reclaimer().collect();
+                popped
+            },
+        ],
+    );
+    let all = sorted(popped.into_iter().flatten().chain(left(queue)));
+    assert_eq!(all, [0, 1, 2, 3]);
+}
+
 /// Guards I5 with freed segments used again: an old one's address comes back as a new one's.
 fn a_reused_address_deceives_nobody<S: Scheme>() {
     let (queue, [popped, mut others]) = together(
@@ -355,6 +374,10 @@ crate::on_schemes! {
         hazard: Limits::preemptions(1, 2),
         kept: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(1, 2),
+    }
+    a_segment_is_not_freed_under_a_push {
+        pointers: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(2, 3),
     }
     a_reused_address_deceives_nobody {
         pointers: Limits::preemptions_or_all(3).reusing(),

@@ -20,8 +20,9 @@
 //!   So a value is never left behind: each is in a cell that some popper has claimed, or that is
 //!   still in front of all of them.
 //! - **I3.** *The tail is never behind the head.* Who moves the head on moves the tail first, if that
-//!   is on nothing, or on the segment to be passed. The tail is moved from one segment to the next
-//!   only, so it never comes back.
+//!   is on the segment to be passed. (On nothing it is not any more: who has linked the next segment
+//!   had found the tail on this one.) The tail is moved from one segment to the next only, so it never
+//!   comes back.
 //! - **I4.** A segment is retired by the one whose CAS has moved the head past it. Neither `head` nor
 //!   `tail` leads to it any more (I3), and these are all that is protected from. Slow threads may
 //!   still be about their cells in it, under their shields: pushers that have claimed one before, and
@@ -274,10 +275,8 @@ impl<T, R: Reclaimer> Queue<T, R> {
             return false;
         }
         // I3. Relaxed: only compared; coherence with what the head's mover saw is enough.
-        for (tail, next) in [(Ptr::null(), head), (head, next)] {
-            if self.tail.load(Ordering::Relaxed) == tail {
-                self.move_tail(tail, next);
-            }
+        if self.tail.load(Ordering::Relaxed) == head {
+            self.move_tail(head, next);
         }
         // I5. Release: see the head of this file.
         let moved =
