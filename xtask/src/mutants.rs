@@ -8,10 +8,11 @@
 //! # caught by: crossbeam_loom stack::each_value_is_popped_once::crossbeam
 //! # caught by: asan queue
 //! # caught by: shuttle stack::values_are_popped_once::hazard
+//! # caught by: unit recycler::tests::each_class_has_blocks_of_one_size
 //! ```
 //!
-//! Models and scenarios are named in full, tests under AddressSanitizer by a part of their names. What
-//! is printed is a table in Markdown.
+//! All are named in full, but for tests under AddressSanitizer, of which a part of their names is enough.
+//! What is printed is a table in Markdown.
 //!
 //! One copy of the workspace is changed in place, one mutant after the other, so that cargo builds
 //! again what has changed and nothing else.
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 use crate::sanitize;
 use crate::shell::{Ended, Result, run as run_command, seconds, try_for};
 use crate::shuttle;
-use crate::tree::{Mode, Workspace, apply, build, check_applies, models};
+use crate::tree::{Mode, Workspace, apply, build, check_applies, models, unit_tests};
 
 /// A test that takes longer has not caught anything.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -70,14 +71,16 @@ impl FromStr for Part {
 enum Runner {
     Model(Mode),
     Shuttle,
+    Unit,
     AddressSanitizer,
 }
 
 impl Runner {
-    const ALL: [(&'static str, Self); 4] = [
+    const ALL: [(&'static str, Self); 5] = [
         ("loom", Self::Model(Mode::Loom)),
         ("crossbeam_loom", Self::Model(Mode::CrossbeamLoom)),
         ("shuttle", Self::Shuttle),
+        ("unit", Self::Unit),
         ("asan", Self::AddressSanitizer),
     ];
 }
@@ -159,6 +162,7 @@ impl Cage {
         match runner {
             Runner::Model(mode) => models(&self.workspace, &self.copy, Some(&self.loom), mode),
             Runner::Shuttle => shuttle::scenarios(&self.workspace, &self.copy),
+            Runner::Unit => unit_tests(&self.workspace, &self.copy),
             Runner::AddressSanitizer => sanitize::address(&self.workspace, &self.copy),
         }
     }

@@ -218,6 +218,16 @@ pub(crate) fn models(
     cargo
 }
 
+/// The command that builds the library's unit tests in a copy, or builds and runs them.
+pub(crate) fn unit_tests(workspace: &Workspace, copy: &Path) -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["test", "--package=sexton", "--lib"])
+        .current_dir(copy)
+        .env("CARGO_TARGET_DIR", workspace.target("unit"));
+    cargo
+}
+
 /// Runs it, for what it is not needed to know.
 pub(crate) fn build(command: &mut Command) -> Result<()> {
     run(command.args(["--quiet", "--no-run"])).map(drop)
