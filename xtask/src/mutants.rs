@@ -7,7 +7,7 @@
 //! # caught by: loom stack::each_value_is_popped_once::regions
 //! # caught by: crossbeam_loom stack::each_value_is_popped_once::crossbeam
 //! # caught by: asan queue
-//! # caught by: shuttle stack::values_are_popped_once::hazard
+//! # caught by: shuttle stopped::queue::hazard
 //! # caught by: unit recycler::tests::each_class_has_blocks_of_one_size
 //! ```
 //!
