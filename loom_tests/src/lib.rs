@@ -44,6 +44,13 @@
 //! (`loom.patch`): only there it is seen that a scan needs its barrier, a slot its Release, and an
 //! object three epochs.
 //!
+//! To loom a fence is no step of its own: it comes with what stands behind it. So it never tries an early
+//! fence with late loads, and a scheme's fences hide what a structure fails to order. Where that matters
+//! the model runs on `Leak`, which has none.
+//!
+//! What shows only when three threads meet in certain places takes more preemptions than can be explored.
+//! There a model prescribes some of the order ([`in_turn`](model::in_turn)), of which loom learns nothing.
+//!
 //! `Backoff` does nothing here, and `compare_exchange_weak` fails only for a reason.
 #![cfg(all(test, any(loom, crossbeam_loom)))]
 #![cfg_attr(crossbeam_loom, allow(dead_code, reason = "each mode runs a part of the models"))]
