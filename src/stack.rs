@@ -366,6 +366,8 @@ impl<T, R: Reclaimer> Stack<T, R> {
                 // SAFETY: unlinked by this thread, and not linked again; `head`, the one source of
                 // protection, does not lead to it any more. Its drop does nothing (I2).
                 unsafe { guard.retire(node) };
+                // It may be reclaimed by what comes next, as far as this thread is concerned.
+                first.clear();
                 return Some(value);
             }
             // Relaxed: only looked at.

@@ -209,7 +209,7 @@ for_each_scheme! {
 
     /// Each thread fills and empties a part of the keys of its own, so that it knows what is there.
     fn threads_that_grow_and_shrink_do_not_lose_each_others_keys(subject) {
-        const EACH: u32 = sized(500, 12) as u32;
+        const EACH: u32 = sized(500, 8) as u32;
         const ROUNDS: usize = sized(6, 2);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let map = HashMap::with_reclaimer(domain.clone());
@@ -242,8 +242,8 @@ for_each_scheme! {
     /// While others let the table grow over it, and empty it again.
     fn an_iteration_sees_each_key_that_stays_once(subject) {
         const STAY: u32 = sized(100, 8) as u32;
-        const OTHERS: u32 = sized(1500, 30) as u32;
-        const ROUNDS: usize = sized(40, 3);
+        const OTHERS: u32 = sized(1500, 20) as u32;
+        const ROUNDS: usize = sized(40, 2);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let map = HashMap::with_reclaimer(domain.clone());
         let value = || Tracked::new(&ledger, 0);

@@ -61,13 +61,13 @@
 //!
 //! # What is checked in each state
 //!
-//! See [`properties`](Protocol::properties): the map's content (computed from the words, by
-//! [`Memory::contents`](memory::Memory)) changes by the exchanges of insertions and removals only,
-//! by each as its operation says, and at most once; what an operation answers that changes nothing
-//! was true at an instant while it ran. Together that is linearizability, with the linearization
-//! points shown. Of a mark's slots in a table all but the last have MORE, or are spent or moved.
-//! Nothing that was retired is protected anew, nothing is retired twice, all that is not retired is
-//! in the map at the end; and whoever runs alone from there ends.
+//! See [`properties`](stateright::Model::properties): the map's content (computed from the words,
+//! by [`Memory::contents`](memory::Memory)) changes by the exchanges of insertions and removals
+//! only, by each as its operation says, and at most once; what an operation answers that changes
+//! nothing was true at an instant while it ran. Together that is linearizability, with the
+//! linearization points shown. Of a mark's slots in a table all but the last have MORE, or are
+//! spent or moved. Nothing that was retired is protected anew, nothing is retired twice, all that
+//! is not retired is in the map at the end; and whoever runs alone from there ends.
 //!
 //! Each step can be [left out](LeftOut): `tests/left_out.rs` shows what then goes wrong, and names
 //! the steps without which nothing does.
