@@ -489,6 +489,24 @@ fn a_get_never_misses_a_key_that_is_moved_twice<S: Scheme>() {
     assert_eq!(entries(&map), [(1, 1), (2, 2)]);
 }
 
+/// Guards M7: who comes from a root that was left long ago does not enter its next table, which has
+/// gone, too.
+fn a_get_does_not_enter_a_table_that_has_gone<S: Scheme>() {
+    together(
+        growing::<S>(&[1]),
+        warm_up,
+        [
+            |map| {
+                // Each ends one migration, and begins another.
+                map.reserve(8);
+                map.reserve(16);
+                map.reclaimer().collect();
+            },
+            |map| assert_eq!(get(map, 1), Some(1), "the key was missed"),
+        ],
+    );
+}
+
 /// Guards M5 and M1: a helper of one migration sleeps until the next one is under way.
 fn a_helper_that_sleeps_through_a_migration_does_no_harm<S: Scheme>() {
     let (map, [_, removed]) = together(
@@ -524,7 +542,20 @@ fn a_table_without_tombstones_has_room_for_all<S: Scheme>() {
     assert_eq!(entries(&map), [(1, 1), (3, 3), (4, 4), (5, 5)]);
 }
 
+/// Guards T4: a key that is admitted is in the sum by which a table of the same size is accepted. (Here
+/// it is the one that makes it too many. What comes of it takes more threads than a model has.)
+fn a_key_that_is_admitted_is_counted<S: Scheme>() {
+    let map = map_of::<S>(&[1, 2]);
+    assert!(map.admit_one());
+    let (_, [admitted, accepted]) =
+        together(map, warm_up, [|map| map.admit_one(), |map| map.propose_the_same_size()]);
+    assert!(!(admitted && accepted), "four slots are used, and there is one to spare");
+}
+
 crate::on_schemes! {
+    a_key_that_is_admitted_is_counted {
+        regions: Limits::preemptions(3, 4),
+    }
     one_of_two_who_insert_a_key_is_first {
         pointers: Limits::preemptions(2, 3),
         regions: Limits::preemptions(3, 4),
@@ -639,6 +670,9 @@ crate::on_schemes! {
     a_get_never_misses_a_key_that_is_moved_twice {
         pointers: Limits::preemptions(2, 3),
         regions: Limits::preemptions(2, 3),
+    }
+    a_get_does_not_enter_a_table_that_has_gone {
+        pointers: Limits::preemptions(1, 2),
     }
     a_helper_that_sleeps_through_a_migration_does_no_harm {
         pointers: Limits::preemptions(2, 3),

@@ -20,6 +20,8 @@ mod iter;
 mod migrate;
 mod pinned;
 mod scan;
+#[cfg(any(loom, crossbeam_loom))]
+mod scene;
 mod table;
 mod tables;
 mod upkeep;

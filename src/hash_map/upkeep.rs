@@ -205,3 +205,26 @@ impl<K, V> Tables<K, V> {
         swung
     }
 }
+
+#[cfg(all(test, not(any(loom, crossbeam_loom))))]
+mod tests {
+    use crate::{Epoch, HashMap, Reclaimer};
+
+    /// M8: as when insertions come between the decision and the proposal.
+    #[test]
+    fn a_table_that_is_too_small_by_now_is_not_accepted() {
+        let map = HashMap::<u64, u64>::with_capacity(12);
+        let guard = Epoch.pin();
+        let propose = |slots| {
+            let root = map.tables.root(&guard).unwrap();
+            map.tables.start(&guard, Some(&root), slots).unwrap();
+            map.tables.next(&guard, &root).is_some()
+        };
+        (0..7).for_each(|key| _ = map.insert(key, key));
+        assert!(!propose(8));
+        (0..5).for_each(|key| _ = map.remove(&key));
+        assert!(propose(16));
+        (0..7).for_each(|key| _ = map.insert(key, key));
+        assert_eq!(map.len(), 7);
+    }
+}
