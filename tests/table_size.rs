@@ -22,7 +22,7 @@ impl Hasher for Same {
 for_each_scheme! {
     /// Nobody asks for it: the removals themselves, and whatever comes after, see to it.
     fn an_emptied_map_becomes_small(subject) {
-        const ENTRIES: u64 = sized(20_000, 200) as u64;
+        const ENTRIES: u64 = sized(20_000, 72) as u64;
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let map = HashMap::<u64, Tracked, _, R>::with_reclaimer(domain.clone());
         (0..ENTRIES).for_each(|key| drop(map.pin().insert(key, Tracked::new(&ledger, key))));
