@@ -4,7 +4,7 @@
 use loom::thread::yield_now;
 use sexton::{Domain, Hazard, Reclaimer, hazard};
 
-use crate::model::{Limits, explore, together};
+use crate::model::{Limits, end_turn, explore, in_one_go, in_turn, together, wait_for};
 use crate::scheme::{Links, read, warm_up};
 
 /// Guards that a guard within a guard has slots of its own: what it protects, and the end of that,
@@ -169,6 +169,42 @@ fn a_barrier_of_another_thread_serves_what_is_unlinked() {
                     links.replace(&guard, 1, 21);
                 },
                 read_slowly,
+            ],
+        );
+    });
+}
+
+/// Guards I2 of `src/barrier.rs`, the Acquire of who is served: what readers had published before another
+/// thread's barrier, the scan that follows it sees.
+#[test]
+fn a_scan_comes_after_the_barrier_of_another_thread() {
+    explore(Limits::preemptions(0, 1).asymmetric(), || {
+        together(
+            Links::<Hazard, 2>::in_domain(in_batches_of_two(), 0),
+            warm_up,
+            [
+                |links| {
+                    let guard = links.domain.pin();
+                    in_turn(0, || [10, 11].map(|number| links.replace(&guard, 0, number)));
+                    wait_for(3);
+                    links.replace(&guard, 0, 12);
+                    drop(guard);
+                    end_turn();
+                },
+                |links| {
+                    wait_for(1);
+                    let guard = links.domain.pin();
+                    let mut shield = guard.shield();
+                    in_turn(1, || shield.protect(&links.links[0]));
+                    in_turn(4, || assert!([0, 10, 11].contains(&read(&shield))));
+                },
+                |links| {
+                    wait_for(2);
+                    let guard = links.domain.pin();
+                    in_one_go(|| [20, 21].map(|number| links.replace(&guard, 1, number)));
+                    in_one_go(|| drop(guard));
+                    end_turn();
+                },
             ],
         );
     });

@@ -203,17 +203,21 @@ fn what_an_exited_thread_has_left_is_adopted_by_who_retires() {
 #[test]
 fn what_is_adopted_waits_as_long_as_all_else() {
     explore(Limits::preemptions(0, 1), || {
+        let links = Links::<Epoch, 2>::in_domain(Epoch::without_collectors(), 0);
+        // More epochs than an object waits for.
+        (0..4).for_each(|_| links.replace(&links.domain.pin(), 0, 10));
         together_and_gone(
-            Links::<Epoch, 2>::in_domain(Epoch::without_collectors(), 0),
+            links,
             [
                 |links| {
-                    let retire = || links.replace(&links.domain.pin(), 0, 10);
-                    // More epochs than an object waits for.
-                    in_turn(0, || (0..4).for_each(|_| retire()));
+                    // So it does not get the record of the one that goes.
+                    in_turn(0, || drop(links.domain.pin()));
                     wait_for(3);
-                    // Time for the exit of the one before. It may not be seen, as nothing orders it.
+                    // Time for that one's exit. It may not be seen, as nothing orders it.
                     thread::yield_now();
-                    in_turn(3, || (0..2).for_each(|_| retire()));
+                    in_turn(3, || {
+                        (0..2).for_each(|_| links.replace(&links.domain.pin(), 0, 10));
+                    });
                 },
                 |links| {
                     wait_for(1);
