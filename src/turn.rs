@@ -35,7 +35,8 @@ impl Turn {
     /// Whether it has stepped back often enough.
     #[inline]
     pub(crate) fn is_overdue(&self) -> bool {
-        self.stepped_back >= TRIES
+        // (Not `>=`: in a model there are none.)
+        self.stepped_back == TRIES
     }
 
     /// Steps back once. `is_current` says whether what was found before still stands there; if not,
