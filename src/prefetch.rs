@@ -1,5 +1,11 @@
 //! A hint to the processor: this will be looked at soon.
 
+use crate::sync::MODEL;
+
+/// Whether there are means to give it. If not, looking for what to hint at is in vain; and in a model
+/// each look is a step.
+pub(crate) const PREFETCHES: bool = cfg!(all(target_arch = "x86_64", not(miri))) && !MODEL;
+
 /// Has the cache line fetched, where there are means to. Nothing is accessed: whatever the address is,
 /// and whether or not its memory was freed.
 #[inline(always)]

@@ -77,7 +77,7 @@ use super::table::Table;
 use super::tables::NodeShield;
 use super::word::{Mark, Slot, Word};
 use crate::guard::Guard;
-use crate::prefetch::prefetch;
+use crate::prefetch::{PREFETCHES, prefetch};
 use crate::scheme::Scheme;
 use crate::sync::{MODEL, Ordering};
 
@@ -214,7 +214,7 @@ impl<K, V> Table<K, V> {
     /// Has the nodes of the slots from here on fetched, all at once: before the first CAS lets the
     /// processor wait for each. And the slots where they will come to.
     fn prefetch(&self, young: &Self, from: usize) {
-        let Some(slots) = self.slots().get(from..) else { return };
+        let Some(slots) = self.slots().get(from..).filter(|_| PREFETCHES) else { return };
         for slot in &slots[..CHUNK.min(slots.len())] {
             prefetch(Word::load(slot).node().as_raw());
         }

@@ -8,6 +8,7 @@ use super::table::Table;
 use super::tables::{NodeShield, Tables};
 use super::word::Word;
 use crate::guard::Guard;
+use crate::prefetch::{PREFETCHES, prefetch};
 use crate::scheme::Scheme;
 
 /// The entries of one hash.
@@ -16,6 +17,9 @@ pub(super) struct Group<'g, K, V, S: Scheme> {
     pub(super) first: NodeShield<'g, K, V, S>,
     pub(super) more: Vec<NodeShield<'g, K, V, S>>,
 }
+
+/// The node of the slot that is so many further on is fetched while an iteration looks at a slot.
+const AHEAD: usize = 12;
 
 /// What [`Table::scan`] has found.
 struct Scan<'g, K, V, S: Scheme> {
@@ -65,6 +69,10 @@ impl<K, V> Table<K, V> {
         let mut group: Option<Group<'g, K, V, S>> = None;
         let mut entry = guard.shield();
         while passed < self.len() {
+            if PREFETCHES {
+                // The next steps of an iteration come there.
+                prefetch(Word::load(self.slot(self.ahead(at, AHEAD))).node().as_raw());
+            }
             let slot = self.slot(at);
             let mut word = Word::load(slot);
             while word.has_node() {

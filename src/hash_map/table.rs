@@ -206,7 +206,13 @@ impl<K, V> Table<K, V> {
 
     #[inline]
     pub(super) fn after(&self, at: usize) -> usize {
-        (at + 1) & (self.len() - 1)
+        self.ahead(at, 1)
+    }
+
+    /// The slot that is so many further on.
+    #[inline]
+    pub(super) fn ahead(&self, at: usize, count: usize) -> usize {
+        (at + count) & (self.len() - 1)
     }
 
     /// Goes along the path of a hash, to an entry with that hash for which `is` says so; or to where

@@ -11,7 +11,7 @@ use super::upkeep::{After, LONG_PATH, LOOK_EVERY, UNSURE};
 use super::word::{Mark, Slot, Word};
 use crate::atomic::{Atomic, Owned, Ptr};
 use crate::guard::{Guard, Shield};
-use crate::prefetch::prefetch;
+use crate::prefetch::{PREFETCHES, prefetch};
 use crate::scheme::Scheme;
 use crate::sharded::Sharded;
 use crate::sync::Ordering;
@@ -193,6 +193,9 @@ impl<K, V> Tables<K, V> {
     /// Has the slot fetched where a search will begin, while the caller does something else.
     #[inline]
     pub(super) fn approach<S: Scheme>(&self, guard: &Guard<'_, S>, hash: u64) {
+        if !PREFETCHES {
+            return;
+        }
         if let Some(root) = self.root(guard) {
             prefetch(root.slot(root.home(hash)));
         }

@@ -69,6 +69,7 @@ use core::cmp::Ordering::{self as Order, Equal, Greater, Less};
 use super::node::{Left, Link, Loose, MAX_HEIGHT, Node, Tower, link, retire};
 use crate::atomic::Ptr;
 use crate::guard::{Guard, Shield};
+use crate::prefetch::PREFETCHES;
 use crate::scheme::Scheme;
 use crate::sync::Ordering;
 use crate::sync::counter::AtomicUsize;
@@ -326,14 +327,10 @@ impl<'g, K, V, S: Scheme> Cursor<'g, K, V, S> {
 /// for the one at this level. Either is as likely as not to be in no cache.
 #[inline(always)]
 fn prefetch<K, V>(link: &Link<K, V>) {
-    #[cfg(all(target_arch = "x86_64", not(any(miri, loom, crossbeam_loom))))]
-    // SAFETY: a prefetch reads nothing, whatever the address. Relaxed: nor do we.
-    unsafe {
-        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(link.load(Ordering::Relaxed).as_raw().cast::<i8>());
+    if PREFETCHES {
+        // Relaxed: nothing is read there.
+        crate::prefetch::prefetch(link.load(Ordering::Relaxed).as_raw());
     }
-    #[cfg(not(all(target_arch = "x86_64", not(any(miri, loom, crossbeam_loom)))))]
-    let _ = link;
 }
 
 /// Marks a node's link of a level at which it was linked.
