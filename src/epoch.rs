@@ -267,15 +267,23 @@ impl Ripens<Progress> for State {
                 record.with_bag(|bag| record.mark(bag));
                 return 0;
             }
-            let advance = self.advance(record, due == Due::Urgently);
-            if advance != Advance::Busy {
-                // Whatever has come of it, the next attempt is after as many objects more: so a
-                // stalled reader does not make every retire look at all records.
+            let mut moved = 0;
+            let last = loop {
+                let advance = self.advance(record, due >= Due::Urgently);
+                if advance != Advance::Moved {
+                    break advance;
+                }
+                moved += 1;
+                record.extra.advanced_to.set(epoch.wrapping_add(moved * EPOCH));
+                if self.ripen_old(record) != Due::Heavily || moved == DISTANCE {
+                    break advance;
+                }
+            };
+            // What weighs much goes on the next time, if it has got on: within a section, that is in the
+            // way of the second advance. Else, whatever has come of it, the next attempt is after as
+            // many objects more: so a stalled reader does not make every retire look at all records.
+            if last == Advance::Moved || (last == Advance::Obstructed && moved == 0) {
                 record.with_bag(|bag| record.mark(bag));
-            }
-            if advance == Advance::Moved {
-                record.extra.advanced_to.set(epoch.wrapping_add(EPOCH));
-                self.ripen_old(record);
             }
             // What was adopted is not old enough yet.
             0

@@ -23,7 +23,7 @@ use core::ptr::{self, NonNull};
 
 use crate::atomic::{AllocError, Atomic, Owned, Ptr, TAG_MASK};
 use crate::domain::Reclaimer;
-use crate::retired::{Retired, Vtable, header};
+use crate::retired::{Owner, Retired, Vtable, header};
 use crate::scheme::{GuardScoped, Scheme};
 
 /// How many objects an operation of a structure reclaims at most, at its end: enough to keep up
@@ -132,8 +132,26 @@ impl<'d, S: Scheme> Guard<'d, S> {
     /// ```
     #[inline]
     pub fn try_owned<T>(&self, value: T) -> Result<Owned<T, S>, AllocError<T>> {
-        let vtable = Vtable::of::<S::Header, T>();
-        // SAFETY: a vtable for headers of this scheme.
+        // SAFETY: a vtable for headers of this scheme, and this value.
+        unsafe { self.try_owned_with(value, Vtable::of::<S::Header, T>()) }
+    }
+
+    /// The same for a value that owns more than its node. It is to be retired by
+    /// [`retire_owner`](Self::retire_owner).
+    pub(crate) fn try_owner<T: Owner>(&self, value: T) -> Result<Owned<T, S>, AllocError<T>> {
+        // SAFETY: a vtable for headers of this scheme, and this value.
+        unsafe { self.try_owned_with(value, Vtable::of_owner::<S::Header, T>()) }
+    }
+
+    /// # Safety
+    /// The vtable was made for headers of this scheme, and `T`.
+    #[inline]
+    unsafe fn try_owned_with<T>(
+        &self,
+        value: T,
+        vtable: &'static Vtable,
+    ) -> Result<Owned<T, S>, AllocError<T>> {
+        // SAFETY: the caller's.
         let place = unsafe { self.try_place(vtable) };
         let Some(place) = place else { return Err(AllocError(value)) };
         // SAFETY: a place for a `T` (`retired`: I1), which nobody else knows.
@@ -186,6 +204,15 @@ impl<'d, S: Scheme> Guard<'d, S> {
     pub unsafe fn retire<T>(&self, node: Ptr<T>) {
         // SAFETY: the caller's: a node of these types.
         unsafe { self.retire_with(node, Vtable::of::<S::Header, T>()) }
+    }
+
+    /// As [`retire`](Self::retire), for a node that was made by [`try_owner`](Self::try_owner).
+    ///
+    /// # Safety
+    /// As there.
+    pub(crate) unsafe fn retire_owner<T: Owner>(&self, node: Ptr<T>) {
+        // SAFETY: the caller's: a node of these types.
+        unsafe { self.retire_with(node, Vtable::of_owner::<S::Header, T>()) }
     }
 
     /// As [`retire`](Self::retire), for a node that has a vtable of its own.

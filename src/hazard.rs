@@ -520,7 +520,7 @@ impl Ripens<Slots> for State {
                 return adopted;
             }
             record.with_bag(|bag| bag.seal(|| self.stamp()));
-            if let Some(finished) = self.records.heavy(record, due == Due::Urgently) {
+            if let Some(finished) = self.records.heavy(record, due >= Due::Urgently) {
                 self.scan(record, finished);
             }
             adopted

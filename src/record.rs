@@ -113,6 +113,8 @@ pub(crate) enum Due {
     Now,
     /// It has waited long enough.
     Urgently,
+    /// And it is so much that it must not wait until as much again is retired.
+    Heavily,
 }
 
 /// Bytes retired for each heavy barrier, where one is dear: so many, at most, and an object more.
@@ -570,7 +572,9 @@ impl<X> Record<X> {
         let (objects, bytes) = (now.objects - mark.objects, now.bytes - mark.bytes);
         let batch_bytes =
             batch.saturating_mul(BYTES_PER_OBJECT).clamp(MIN_BATCH_BYTES, MAX_BATCH_BYTES);
-        if objects >= 2 * batch || bytes >= 2 * batch_bytes {
+        if bytes >= 2 * MAX_BATCH_BYTES {
+            Due::Heavily
+        } else if objects >= 2 * batch || bytes >= 2 * batch_bytes {
             Due::Urgently
         } else if objects >= batch || bytes >= batch_bytes {
             Due::Now

@@ -51,12 +51,25 @@ pub struct Vtable {
     value_offset: usize,
     /// To which blocks it belongs that are used again.
     class: Option<Class>,
+    /// How much memory a value owns beside the block, where that is counted.
+    owned_bytes: Option<unsafe fn(NonNull<u8>) -> usize>,
+}
+
+/// A value that owns so much memory beside its node that it must be counted as pending, too: as long
+/// as the value lives, the same number of bytes.
+pub(crate) trait Owner {
+    fn owned_bytes(&self) -> usize;
 }
 
 impl Vtable {
     /// The vtable of nodes with header `H` and value `T`.
     pub(crate) const fn of<H, T>() -> &'static Self {
         <NodeOf<H, T> as HasVtable>::VTABLE
+    }
+
+    /// The vtable of nodes with header `H` and value `T`, which owns more than its node.
+    pub(crate) const fn of_owner<H, T: Owner>() -> &'static Self {
+        <NodeOf<H, T> as HasOwnersVtable>::VTABLE
     }
 
     /// One for nodes with so many bytes, a multiple of [`NODE_ALIGN`], in front.
@@ -67,6 +80,7 @@ impl Vtable {
             layout,
             value_offset,
             class: Class::of(layout),
+            owned_bytes: None,
         }
     }
 
@@ -107,6 +121,22 @@ trait HasVtable {
 
 impl<H, T> HasVtable for NodeOf<H, T> {
     const VTABLE: &'static Vtable = &Vtable::with_front::<H, T>(0);
+}
+
+trait HasOwnersVtable {
+    const VTABLE: &'static Vtable;
+}
+
+impl<H, T: Owner> HasOwnersVtable for NodeOf<H, T> {
+    const VTABLE: &'static Vtable =
+        &Vtable { owned_bytes: Some(owned_bytes::<T>), ..Vtable::with_front::<H, T>(0) };
+}
+
+/// # Safety
+/// `value` is a valid `T`.
+unsafe fn owned_bytes<T: Owner>(value: NonNull<u8>) -> usize {
+    // SAFETY: the caller's.
+    unsafe { value.cast::<T>().as_ref() }.owned_bytes()
 }
 
 /// How many bytes there are between the end of a node's front and its value (I2).
@@ -213,10 +243,16 @@ impl Retired {
         self.vtable.drop_value.is_some()
     }
 
-    /// The size of the node's block in bytes, header included.
+    /// The size of the node's block in bytes, header included; and of what the value owns beside, if
+    /// that is one of this crate's own tables. Always the same for one object.
     #[inline]
     pub fn bytes(&self) -> usize {
-        self.vtable.layout.size()
+        let block = self.vtable.layout.size();
+        match self.vtable.owned_bytes {
+            None => block,
+            // SAFETY: the value is there until it is reclaimed, and nobody has it exclusively.
+            Some(owned_bytes) => block + unsafe { owned_bytes(self.value) },
+        }
     }
 
     /// The node's header, as [`Scheme::header`](crate::Scheme::header) made it.

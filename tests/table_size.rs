@@ -5,7 +5,7 @@ mod common;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use common::{Ledger, Reclaimer, Subject, Tracked, for_each_scheme, sized};
-use sexton::HashMap;
+use sexton::{HashMap, Protection, Scheme};
 
 /// Hashes everything to the same.
 #[derive(Clone, Default)]
@@ -69,6 +69,24 @@ for_each_scheme! {
         }
         assert!(map.capacity() as u64 <= 8 * ENTRIES, "{}", map.capacity());
         assert_eq!(map.pin().iter().count() as u64, ENTRIES);
+        drop(map);
+        subject.settle(domain, &ledger);
+    }
+
+    /// An old table's node is small, and its slots are most of what waits.
+    fn an_old_table_is_pending_with_its_slots(subject) {
+        const ENTRIES: u64 = sized(4_000, 100) as u64;
+        let (domain, ledger) = (subject.domain(), Ledger::new());
+        let map = HashMap::<u64, Tracked, _, R>::with_reclaimer(domain.clone());
+        let held = domain.pin();
+        (0..ENTRIES).for_each(|key| drop(map.pin().insert(key, Tracked::new(&ledger, key))));
+        if <R::Scheme as Scheme>::PROTECTION == Protection::Region {
+            // Each table was half as large as the next one.
+            let slots = map.capacity() / 3 * 4;
+            let waits = domain.stats().pending_bytes as usize;
+            assert!(waits >= slots / 2 * size_of::<usize>(), "{waits} bytes, {slots} slots");
+        }
+        drop(held);
         drop(map);
         subject.settle(domain, &ledger);
     }

@@ -198,11 +198,14 @@ fn store_buffering(
     })
 }
 
-/// For so long.
+/// For so long; and on a busy machine until the two have met at all.
 fn lasting(time: Duration) -> impl Fn(&Seen) -> bool + Sync {
     let begin = Instant::now();
     // Under Miri time is counted in instructions.
-    move |seen| begin.elapsed() < time && !(cfg!(miri) && seen.rounds > 500)
+    move |seen| {
+        let time = if seen.rounds == 0 { PATIENCE } else { time };
+        begin.elapsed() < time && !(cfg!(miri) && seen.rounds > 500)
+    }
 }
 
 /// Until it is seen, or patience is at its end.

@@ -40,6 +40,7 @@ use super::entry::Node;
 use super::word::{Mark, Slot, Word};
 use crate::atomic::{Atomic, Owned};
 use crate::guard::{Guard, Shield};
+use crate::retired::Owner;
 use crate::scheme::Scheme;
 use crate::sharded::{SHARDS, my_shard};
 use crate::sync::{AtomicUsize, MODEL, Ordering, fence};
@@ -173,7 +174,7 @@ impl<K, V> Table<K, V> {
             progress: Progress::default(),
         };
         let no_memory = |_| Shortage::NoMemory(Layout::new::<Self>());
-        guard.try_owned(table).map_err(no_memory)
+        guard.try_owner(table).map_err(no_memory)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -375,6 +376,12 @@ impl<K, V> Table<K, V> {
             used.inserted.store(0, Ordering::Relaxed);
             used.moved.store(0, Ordering::Relaxed);
         }
+    }
+}
+
+impl<K, V> Owner for Table<K, V> {
+    fn owned_bytes(&self) -> usize {
+        size_of_val(&*self.slots) + size_of_val(&*self.used)
     }
 }
 

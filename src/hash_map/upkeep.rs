@@ -48,7 +48,7 @@ impl<K, V> Tables<K, V> {
             Ok(_) if fits => true,
             Ok(_) => {
                 // SAFETY: taken off, by us, and nothing was put into it.
-                unsafe { guard.retire(sure) };
+                unsafe { guard.retire_owner(sure) };
                 false
             }
             Err(now) => now == sure,
@@ -200,7 +200,7 @@ impl<K, V> Tables<K, V> {
             self.root.compare_exchange(from, to, Ordering::Release, Ordering::Relaxed).is_ok();
         if swung {
             // SAFETY: M7: the root has gone past it, by our doing.
-            unsafe { guard.retire(from) };
+            unsafe { guard.retire_owner(from) };
         }
         swung
     }
