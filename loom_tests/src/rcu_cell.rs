@@ -149,7 +149,7 @@ crate::on_schemes! {
         pointers: Limits::ALL.reusing(),
         regions: Limits::ALL.reusing(),
         epoch: Limits::preemptions(1, 2),
-        hazard: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2).at_most(30_000),
         kept: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(1, 2),
     }
