@@ -60,11 +60,12 @@
 //!
 //! # Room in the next table
 //!
-//! - **M8.** It has a slot for each entry that is still to come. At least twice as large: as many as
-//!   the root has slots, and half of its slots are more than [`room`](room_for) leaves. Smaller: it
-//!   hangs there on approval first (UNSURE), which stops new keys from coming into the root. Then,
-//!   after a full fence, the root's sum of used slots says how many entries can come at most (T4). If
-//!   they fit, it is accepted; else it is taken off again, and retired. Nothing is frozen meanwhile.
+//! - **M8.** It has a slot for each entry that is still to come. At least twice as large: as many
+//!   as the root has slots, and half of its slots are more than [`room`](super::table::room_for)
+//!   leaves. Smaller: it hangs there on approval first (UNSURE), which stops new keys from coming
+//!   into the root. Then, after a full fence, the root's sum of used slots says how many entries
+//!   can come at most (T4). If they fit, it is accepted; else it is taken off again, and retired.
+//!   Nothing is frozen meanwhile.
 //!
 //! # Progress
 //!
