@@ -12,7 +12,7 @@
 //! a time ([`Bag::take`]).
 //!
 //! - **I1.** A bag is an array of addresses, with what it takes to free them: a look at it touches no
-//!   retired object.
+//!   retired object (but for its size, where that is counted by what it owns: it is alive here).
 //! - **I2.** One empty block is kept in reserve if it can be had, so that retiring goes on for a
 //!   while when memory is short; a block that was emptied is used again. So once the bag has been as
 //!   full as it gets, retiring allocates nothing.

@@ -267,6 +267,10 @@ impl Ripens<Progress> for State {
                 record.with_bag(|bag| record.mark(bag));
                 return 0;
             }
+            if due == Due::Heavily {
+                // What weighs so much may stand in a block that is far from full.
+                record.with_bag(|bag| bag.seal(|| self.stamp()));
+            }
             let mut moved = 0;
             let last = loop {
                 let advance = self.advance(record, due >= Due::Urgently);

@@ -44,7 +44,8 @@
 //! retires while another looks into its bag borrows a record). Let H be the number of all their
 //! slots ([`SLOTS`] a record, and as many for each block that guards have leased beside, when there
 //! were most of them), B the largest batch (the builder's `max_batch`, or 4096), B' = max(B, 2 H), L
-//! the largest object's size. Then at any time, whatever any thread does,
+//! the largest object's size (of a hash map's old table: with all its slots). Then at any time, whatever
+//! any thread does,
 //!
 //! > pending objects <= N * (4 B' + H + 16)
 //! >
@@ -111,7 +112,7 @@ pub const SLOTS: usize = if MODEL { 2 } else { 8 };
 /// were most of them, twice that if threads [`collect`](crate::Reclaimer::collect) meanwhile; H = 8 N
 /// slots (8 more for each guard within a guard, and for each 8 shields beyond the first 8 of a
 /// guard); B = 4096, or the builder's [`max_batch`](Builder::max_batch); B' = max(B, 2 H); and L the
-/// largest object's size. Then
+/// largest object's size (a hash map's table among them, 8 bytes for each of its slots). Then
 ///
 /// > pending objects <= N * (4 B' + H + 16)
 /// >

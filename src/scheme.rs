@@ -293,7 +293,8 @@ pub struct Stats {
     pub reclaimed: u64,
     /// Objects retired and not reclaimed yet.
     pub pending: u64,
-    /// The memory of the pending objects' own blocks, in bytes (not what they own beyond).
+    /// The memory of the pending objects' own blocks, in bytes; and of hash maps' old tables, all of it.
+    /// (Not what keys and values own beyond.)
     pub pending_bytes: u64,
     /// Reclaimed objects whose `Drop` panicked.
     pub drop_panics: u64,

@@ -5,7 +5,7 @@ mod common;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use common::{Ledger, Reclaimer, Subject, Tracked, for_each_scheme, sized};
-use sexton::{HashMap, Protection, Scheme};
+use sexton::{Domain, Epoch, HashMap, Hazard, Protection, Scheme};
 
 /// Hashes everything to the same.
 #[derive(Clone, Default)]
@@ -17,6 +17,21 @@ impl Hasher for Same {
     }
 
     fn write(&mut self, _: &[u8]) {}
+}
+
+/// Old tables are few, and large: they do not wait for a batch of objects.
+#[test]
+#[cfg_attr(miri, ignore = "it takes megabytes")]
+fn large_old_tables_are_freed_when_nothing_else_is_retired() {
+    fn grows<S: Scheme>() {
+        let domain = Domain::<S>::new();
+        let map = HashMap::<u64, u64, _, _>::with_reclaimer(domain.clone());
+        (0..400_000).for_each(|key| _ = map.insert(key, key));
+        let (waits, slots) = (domain.stats().pending_bytes as usize, map.capacity() / 3 * 4);
+        assert!(waits < slots * size_of::<usize>() / 2, "{waits} bytes, {slots} slots");
+    }
+    grows::<Epoch>();
+    grows::<Hazard>();
 }
 
 for_each_scheme! {
