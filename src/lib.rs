@@ -65,7 +65,7 @@
 //! | `adapter/` | the schemes of others, and [`Leak`] |
 //! | `stack.rs`, `queue/`, `rcu_cell.rs`, `rcu_option.rs`, `hash_map/`, `skip_map/`, `hash_set.rs` | the structures |
 //! | `serde.rs`, `rayon.rs` | the structures for those crates (features of these names) |
-//! | `exclusive.rs`, `sharded.rs`, `turn.rs` | what the structures share: taking apart, counting, stepping back |
+//! | `exclusive.rs`, `sharded.rs`, `turn.rs`, `prefetch.rs` | what the structures share: taking apart, counting, stepping back, hints |
 //! | `counts.rs`, `rounds.rs` | what the schemes share: statistics, collecting until nothing is left |
 //! | `sync.rs` | the only door to atomics, for the model checker's sake |
 //! | `conformance.rs` | the suite that any scheme must pass (feature `conformance`) |

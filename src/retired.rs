@@ -41,8 +41,8 @@ pub const NODE_ALIGN: usize = 8;
 /// What all nodes of one type have in common: how to drop the value, and the block's layout.
 ///
 /// One static of it exists for each pair of header and value type (and another one where what values
-/// own is counted). A scheme meets it in
-/// [`Retired`] and in [`Scheme::header`](crate::Scheme::header).
+/// own is counted). A scheme meets it in [`Retired`] and in
+/// [`Scheme::header`](crate::Scheme::header).
 ///
 /// No example: it is made by [`Guard::owned`](crate::Guard::owned) and used by schemes only.
 pub struct Vtable {

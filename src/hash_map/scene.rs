@@ -1,20 +1,12 @@
 //! Scenes for models: what an operation does too deep inside to be met, in a table of four slots, by
 //! the few operations that a model can have.
 
-use core::hash::{BuildHasher, Hash};
-
 use super::HashMap;
 use super::table::Admission;
 use crate::domain::Reclaimer;
 
 #[doc(hidden)]
-impl<K, V, S, R> HashMap<K, V, S, R>
-where
-    K: Hash + Eq + Send + 'static,
-    V: Send + 'static,
-    S: BuildHasher,
-    R: Reclaimer,
-{
+impl<K, V, S, R: Reclaimer> HashMap<K, V, S, R> {
     /// Has a key admitted to the root table, which takes its slot later; says whether it was.
     pub fn admit_one(&self) -> bool {
         let guard = self.reclaimer.pin();

@@ -311,6 +311,7 @@ impl<K, V> Tables<K, V> {
         match spot.end {
             End::Empty => self.take_empty(guard, spot, node),
             End::Tomb => self.take_tomb(guard, spot, node),
+            // (Of these only the last one comes here.)
             End::Found | End::Other | End::Round => Err(self.refuse(node, self.widen(guard, spot))),
         }
     }

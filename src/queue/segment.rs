@@ -31,7 +31,7 @@
 //!   `dequeue` and see an old `enqueue`, another one claim in `enqueue` and see an old `dequeue`, and
 //!   no order of their operations would explain both answers. So these are SeqCst. (On x86 that costs
 //!   nothing: claims are locked instructions anyway, and the loads are plain. No model sees it, as loom
-//!   takes such accesses for AcqRel: what is proved with it is all but this.)
+//!   takes such accesses for AcqRel, or nearly: what is proved with it is all but this.)
 //!
 //! # Orderings
 //!
