@@ -412,6 +412,41 @@ fn an_iteration_sees_a_lasting_key_once<S: Scheme>() {
     );
 }
 
+/// Guards that a step of an iteration which finds an entry removed goes again from where it stood:
+/// an entry that replaced it was the next one only before another one came in between.
+fn a_step_brings_what_was_next<S: Scheme>() {
+    let first = |map: &Owned<S>| map.pin().iter().next().map(|entry| entry.value().read());
+    let (_, [_, first]) = together(
+        map_of::<S>(&[(1, 1)]),
+        low,
+        [
+            |map| {
+                insert(map, 0, 0);
+                insert(map, 1, 2)
+            },
+            first,
+        ],
+    );
+    assert!([Some(1), Some(0)].contains(&first), "{first:?}");
+}
+
+/// The same from the back.
+fn a_step_back_brings_what_was_next<S: Scheme>() {
+    let last = |map: &Owned<S>| map.pin().iter().next_back().map(|entry| entry.value().read());
+    let (_, [_, last]) = together(
+        map_of::<S>(&[(1, 1)]),
+        low,
+        [
+            |map| {
+                insert(map, 2, 3);
+                insert(map, 1, 2)
+            },
+            last,
+        ],
+    );
+    assert!([Some(1), Some(3)].contains(&last), "{last:?}");
+}
+
 /// Guards I6 with freed nodes used again: a node's address comes back elsewhere in the list while
 /// another thread is about to remove the one before, and a third one reads.
 fn a_reused_address_deceives_nobody<S: Scheme>() {
@@ -557,6 +592,14 @@ crate::on_schemes! {
         regions: Limits::preemptions(2, 3),
     }
     an_iteration_sees_a_lasting_key_once {
+        pointers: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(2, 3),
+    }
+    a_step_brings_what_was_next {
+        pointers: Limits::preemptions(2, 3),
+        regions: Limits::preemptions(2, 3),
+    }
+    a_step_back_brings_what_was_next {
         pointers: Limits::preemptions(2, 3),
         regions: Limits::preemptions(2, 3),
     }

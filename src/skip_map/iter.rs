@@ -1,8 +1,14 @@
 //! Iterations of a map.
 //!
-//! Shared ones stand on an entry that they cover, at each end. A step forward follows its link; if
-//! the entry, or the next one, was removed under it, the step finds its way by the key, so it never
-//! loses its place. A step back has no link to follow: it searches the last entry below.
+//! Shared ones stand on the entry that came last, which they cover, at each end. A step forward
+//! follows its link; if the entry, or the next one, was removed under it, the step finds its way by
+//! the key, so it never loses its place. A step back has no link to follow: it searches the last
+//! entry below.
+//!
+//! *An entry that is removed before it is handed out is searched again from where the iteration
+//! stands*, not from that entry's key on: others may have come in between, before one has come in
+//! its place. So what a step finds was next to where it stood while it was in the map, and this is
+//! the step's linearization point.
 //!
 //! What is handed out is covered once more, by a shield that is announced while the entry is seen
 //! to be in the map: a cover cannot be copied (I2 of `guard`).
@@ -16,11 +22,12 @@ use core::ops::{Bound, RangeBounds, RangeFull};
 use super::SkipMap;
 use super::list::{self, Cover};
 use super::node::Node;
-use super::view::{EntryRef, View, entry, peek};
+use super::view::{CoverOf, EntryRef, View, entry, peek};
 use crate::atomic::Ptr;
 use crate::domain::Reclaimer;
 use crate::guard::Ref;
 use crate::hash_map::Entry;
+use crate::scheme::Scheme;
 
 /// Goes through the entries in a range of keys, from both ends. Made by
 /// [`range`](crate::Pinned::range).
@@ -39,24 +46,15 @@ use crate::hash_map::Entry;
 pub struct Range<'g, K, V, R: Reclaimer, Q: ?Sized, B> {
     view: View<'g, K, V, R>,
     bounds: B,
-    front: Option<Place<'g, K, V, R>>,
-    back: Option<Place<'g, K, V, R>>,
+    /// The entries that came last.
+    front: Option<CoverOf<'g, K, V, R>>,
+    back: Option<CoverOf<'g, K, V, R>>,
     is_over: bool,
     key: PhantomData<fn(&Q)>,
 }
 
-/// Where an iteration stands.
-struct Place<'g, K, V, R: Reclaimer> {
-    at: Cover<'g, K, V, R::Scheme>,
-    /// Whether it is done with the key. If not, and the entry was removed, another one may have
-    /// come in its place.
-    is_done: bool,
-}
-
-impl<K, V, R: Reclaimer> Place<'_, K, V, R> {
-    fn key(&self) -> Option<&K> {
-        peek(&self.at).map(|entry| &entry.key)
-    }
+fn key_of<'s, K, V, S: Scheme>(node: &'s Cover<'_, K, V, S>) -> Option<&'s K> {
+    peek(node).map(|entry| &entry.key)
 }
 
 impl<'g, K, V, R: Reclaimer, Q: ?Sized, B> Range<'g, K, V, R, Q, B> {
@@ -73,68 +71,59 @@ where
     Q: Ord + ?Sized,
     B: RangeBounds<Q>,
 {
-    /// Goes to the next entry and stands on it.
-    fn step(&mut self) -> Option<&mut Place<'g, K, V, R>> {
+    /// The next entry.
+    fn ahead(&mut self) -> Option<CoverOf<'g, K, V, R>> {
         if self.is_over {
             return None;
         }
         // If user code panics, it is over.
         self.is_over = true;
-        let next = match self.front.take() {
+        let next = match &self.front {
             None => self.view.seek(self.bounds.start_bound()),
-            Some(front) if front.is_done => self.view.after(&front.at),
-            Some(front) => self.view.seek::<K>(Bound::Included(front.key()?)),
+            Some(front) => self.view.after(front),
         }?;
-        let next = Place { at: next, is_done: false };
-        let key = next.key()?;
+        let key = key_of(&next)?;
         let in_range = match self.bounds.end_bound() {
             Bound::Unbounded => true,
             Bound::Included(end) => key.borrow() <= end,
             Bound::Excluded(end) => key.borrow() < end,
         };
-        if !in_range || self.back.as_ref().and_then(Place::key).is_some_and(|back| key >= back) {
-            return None;
-        }
-        self.is_over = false;
-        Some(self.front.insert(next))
+        let has_met = self.back.as_ref().and_then(key_of).is_some_and(|back| key >= back);
+        self.is_over = !in_range || has_met;
+        (!self.is_over).then_some(next)
     }
 
-    /// Goes to the last entry before the one that it stands on at the back, and stands on it.
-    fn step_back(&mut self) -> Option<&mut Place<'g, K, V, R>> {
+    /// The last entry before the one that it stands on at the back.
+    fn behind(&mut self) -> Option<CoverOf<'g, K, V, R>> {
         if self.is_over {
             return None;
         }
         // If user code panics, it is over.
         self.is_over = true;
-        let next = match self.back.take() {
+        let next = match &self.back {
             None => self.view.seek_back(self.bounds.end_bound()),
-            Some(back) if back.is_done => self.view.seek_back::<K>(Bound::Excluded(back.key()?)),
-            Some(back) => self.view.seek_back::<K>(Bound::Included(back.key()?)),
+            Some(back) => self.view.seek_back::<K>(Bound::Excluded(key_of(back)?)),
         }?;
-        let next = Place { at: next, is_done: false };
-        let key = next.key()?;
+        let key = key_of(&next)?;
         let in_range = match self.bounds.start_bound() {
             Bound::Unbounded => true,
             Bound::Included(start) => key.borrow() >= start,
             Bound::Excluded(start) => key.borrow() > start,
         };
-        if !in_range || self.front.as_ref().and_then(Place::key).is_some_and(|front| key <= front) {
-            return None;
-        }
-        self.is_over = false;
-        Some(self.back.insert(next))
+        let has_met = self.front.as_ref().and_then(key_of).is_some_and(|front| key <= front);
+        self.is_over = !in_range || has_met;
+        (!self.is_over).then_some(next)
     }
 
     /// Removes the entries ahead that are `unwanted`; says how many they were.
     pub(super) fn remove_where(mut self, mut unwanted: impl FnMut(&K, &V) -> bool) -> usize {
         let view = self.view;
         let mut removed = 0;
-        while let Some(place) = self.step() {
-            let is_unwanted = |entry: &Entry<K, V>| unwanted(&entry.key, &entry.value);
-            if !peek(&place.at).is_some_and(is_unwanted) {
-                place.is_done = true;
-            } else if view.remove_node(&place.at) {
-                place.is_done = true;
+        while let Some(next) = self.ahead() {
+            if !peek(&next).is_some_and(|entry| unwanted(&entry.key, &entry.value)) {
+                self.front = Some(next);
+            } else if view.remove_node(&next) {
+                self.front = Some(next);
                 removed += 1;
             }
         }
@@ -145,7 +134,7 @@ where
 /// Covers an entry once more; `None` if it is not in the map any more.
 fn cover_again<'g, K, V, R: Reclaimer>(
     view: View<'g, K, V, R>,
-    node: &Cover<'g, K, V, R::Scheme>,
+    node: &CoverOf<'g, K, V, R>,
 ) -> Option<EntryRef<'g, K, V, R>> {
     let mut cover = view.guard().shield();
     // It is in the map after the announcement, so it was not retired before.
@@ -165,9 +154,9 @@ where
     fn next(&mut self) -> Option<Self::Item> {
         let view = self.view;
         loop {
-            let place = self.step()?;
-            if let Some(entry) = cover_again(view, &place.at) {
-                place.is_done = true;
+            let next = self.ahead()?;
+            if let Some(entry) = cover_again(view, &next) {
+                self.front = Some(next);
                 return Some(entry);
             }
         }
@@ -185,9 +174,9 @@ where
     fn next_back(&mut self) -> Option<Self::Item> {
         let view = self.view;
         loop {
-            let place = self.step_back()?;
-            if let Some(entry) = cover_again(view, &place.at) {
-                place.is_done = true;
+            let next = self.behind()?;
+            if let Some(entry) = cover_again(view, &next) {
+                self.back = Some(next);
                 return Some(entry);
             }
         }

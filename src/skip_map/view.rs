@@ -36,7 +36,7 @@ impl<K, V, R: Reclaimer> Copy for View<'_, K, V, R> {}
 
 pub(super) type EntryRef<'g, K, V, R> = Ref<'g, Entry<K, V>, <R as Reclaimer>::Scheme>;
 pub(super) type ValueRef<'g, V, R> = Ref<'g, V, <R as Reclaimer>::Scheme>;
-type CoverOf<'g, K, V, R> = Cover<'g, K, V, <R as Reclaimer>::Scheme>;
+pub(super) type CoverOf<'g, K, V, R> = Cover<'g, K, V, <R as Reclaimer>::Scheme>;
 type CursorOf<'g, K, V, R> = Cursor<'g, K, V, <R as Reclaimer>::Scheme>;
 type LooseOf<K, V, R> = Loose<K, V, <R as Reclaimer>::Scheme>;
 
