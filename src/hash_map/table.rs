@@ -37,7 +37,7 @@ use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 use crossbeam_utils::CachePadded;
 
 use super::entry::Node;
-use super::word::{Mark, Slot, Word};
+use super::word::{Glance, Mark, Slot, Word};
 use crate::atomic::{Atomic, Owned};
 use crate::guard::{Guard, Shield};
 use crate::retired::Owner;
@@ -218,7 +218,7 @@ impl<K, V> Table<K, V> {
 
     /// Goes along the path of a hash, to an entry with that hash for which `is` says so; or to where
     /// it ends without (T3).
-    // Always: a lookup is little more than this, and knows what of the result it needs.
+    // Always: what changes a key knows what of the result it needs.
     #[inline(always)]
     pub(super) fn search<S: Scheme>(
         &self,
@@ -255,6 +255,36 @@ impl<K, V> Table<K, V> {
             }
             at = next;
         }
+    }
+
+    /// Looks a hash up, as [`search`](Self::search) does, as long as all is plain: whether there is an
+    /// entry, which is covered then; `None` if one has to search.
+    // Always: it is what a lookup is, nearly always, and few instructions.
+    #[inline(always)]
+    pub(super) fn glance<S: Scheme>(
+        &self,
+        hash: u64,
+        shield: &mut Shield<'_, Node<K, V>, S>,
+        is: impl Fn(&Node<K, V>) -> bool,
+    ) -> Option<bool> {
+        let mark = Mark::of(hash);
+        let mut at = self.home(hash);
+        // No further than to the end: so it needs no more than this to end.
+        while let Some(slot) = self.slots.get(at) {
+            let word = Word::load(slot);
+            match word.at_a_glance(mark) {
+                Glance::Empty => return Some(false),
+                Glance::Node(node) => {
+                    word.cover_node(node, slot, shield).ok()?;
+                    // SAFETY: as in `meet`.
+                    let node = unsafe { shield.as_ref() }?;
+                    return ((MODEL || node.hash == hash) && is(node)).then_some(true);
+                }
+                Glance::Other => at += 1,
+                Glance::Unclear => return None,
+            }
+        }
+        None
     }
 
     /// T3: whether this is the last entry of the hash's mark.

@@ -48,8 +48,8 @@ impl<K, V, S: Scheme> Deref for Held<'_, K, V, S> {
 
     #[inline]
     fn deref(&self) -> &Table<K, V> {
-        // SAFETY: M7: it is covered, and not null; a table of this map, of this domain.
-        unsafe { self.0.as_ref() }.expect("a table is held")
+        // SAFETY: M7: it is covered, and not null (`root`, `next`); a table of this map, of this domain.
+        unsafe { self.0.as_ref().unwrap_unchecked() }
     }
 }
 
@@ -211,18 +211,17 @@ impl<K, V> Tables<K, V> {
     ) -> Option<NodeShield<'g, K, V, S>> {
         let root = self.root(guard)?;
         let mut entry = guard.shield();
-        let search = root.search(hash, &mut entry, &is);
-        match search.end {
-            End::Found => Some(entry),
-            _ if search.met_frozen => self.find_beyond(guard, root, entry, hash, is),
-            _ => None,
+        match root.glance(hash, &mut entry, &is) {
+            Some(true) => Some(entry),
+            Some(false) => None,
+            None => self.find_closely(guard, root, entry, hash, is),
         }
     }
 
-    /// The rest of a search that has met a frozen slot in the root table.
+    /// The same where not all is plain.
     #[cold]
     #[inline(never)]
-    fn find_beyond<'g, S: Scheme>(
+    fn find_closely<'g, S: Scheme>(
         &self,
         guard: &'g Guard<'g, S>,
         mut root: Held<'g, K, V, S>,
@@ -231,6 +230,12 @@ impl<K, V> Tables<K, V> {
         is: impl Fn(&Node<K, V>) -> bool,
     ) -> Option<NodeShield<'g, K, V, S>> {
         loop {
+            let search = root.search(hash, &mut entry, &is);
+            match search.end {
+                End::Found => return Some(entry),
+                _ if search.met_frozen => {}
+                _ => return None,
+            }
             if let Some(next) = self.next(guard, &root) {
                 let search = next.search(hash, &mut entry, &is);
                 match search.end {
@@ -241,12 +246,6 @@ impl<K, V> Tables<K, V> {
                 }
             }
             root = self.root(guard)?;
-            let search = root.search(hash, &mut entry, &is);
-            match search.end {
-                End::Found => return Some(entry),
-                _ if search.met_frozen => {}
-                _ => return None,
-            }
         }
     }
 

@@ -121,6 +121,18 @@ pub(super) type Slot<N> = Atomic<N>;
 /// A slot's content, as it was loaded: nothing is protected by having it.
 pub(super) struct Word<N>(Ptr<N>);
 
+/// What there is to a word, for who looks a mark up.
+pub(super) enum Glance<N> {
+    /// Never used, and not frozen.
+    Empty,
+    /// An entry with these bits of the hash, not frozen, without WIDE and MORE.
+    Node(Ptr<N>),
+    /// Not this mark, and not frozen.
+    Other,
+    /// One has to look closer.
+    Unclear,
+}
+
 impl<N> Clone for Word<N> {
     #[inline]
     fn clone(&self) -> Self {
@@ -251,6 +263,22 @@ impl<N> Word<N> {
         Ptr::from_raw(self.0.into_raw().map_addr(strip))
     }
 
+    /// What a lookup of this mark makes of it, as far as that is plain.
+    #[inline]
+    pub(super) fn at_a_glance(self, mark: Mark) -> Glance<N> {
+        let word = self.0.into_raw().map_addr(|bits| bits ^ mark.hash_bits());
+        let differs = word.addr() & HASH_MASK != 0;
+        if self.bits() == 0 {
+            Glance::Empty
+        } else if word.addr() & (HASH_MASK | STATE) == 0 {
+            Glance::Node(Ptr::from_raw(word))
+        } else if differs && word.addr() & (WIDE | FROZEN) == 0 {
+            Glance::Other
+        } else {
+            Glance::Unclear
+        }
+    }
+
     #[inline]
     pub(super) fn has_node(self) -> bool {
         !self.is_empty() && self.bits() & MORE != GONE
@@ -265,16 +293,28 @@ impl<N> Word<N> {
         slot: &Slot<N>,
         shield: &mut Shield<'_, N, S>,
     ) -> Result<Self, Self> {
+        self.cover_node(self.node(), slot, shield)
+    }
+
+    /// The same for who knows the node.
+    #[inline]
+    pub(super) fn cover_node<S: Scheme>(
+        self,
+        node: Ptr<N>,
+        slot: &Slot<N>,
+        shield: &mut Shield<'_, N, S>,
+    ) -> Result<Self, Self> {
         if S::PROTECTION == Protection::Region {
             // The guard covers it: this word was loaded under it, with Acquire, so the node was not
             // retired before, and no other one gets its address until the guard ends (M1, M6).
-            shield.announce_if(self.node(), || true);
+            shield.announce_if(node, || true);
             return Ok(self);
         }
         let mut now = self;
-        let covered = shield.announce_as(self.node(), || {
+        let covered = shield.announce_as(node, || {
             now = Self::load(slot);
-            (now == self).then(|| now.node())
+            // By the provenance of what was found again.
+            (now == self).then(|| Ptr::from_raw(now.0.into_raw().with_addr(node.as_raw().addr())))
         });
         if covered { Ok(now) } else { Err(now) }
     }
