@@ -257,8 +257,11 @@ impl<K, V> Table<K, V> {
         }
     }
 
-    /// Looks a hash up, as [`search`](Self::search) does, as long as all is plain: whether there is an
-    /// entry, which is covered then; `None` if one has to search.
+    /// Looks a hash up, as long as all is plain: whether there is an entry, which is covered then;
+    /// `None` if one has to [`search`](Self::search).
+    ///
+    /// It goes the same way, but that it passes a tombstone of this mark: behind that there is nothing
+    /// of the mark (T3), so it comes to the same end.
     // Always: it is what a lookup is, nearly always, and few instructions.
     #[inline(always)]
     pub(super) fn glance<S: Scheme>(

@@ -127,7 +127,7 @@ pub(super) enum Glance<N> {
     Empty,
     /// An entry with these bits of the hash, not frozen, without WIDE and MORE.
     Node(Ptr<N>),
-    /// Not this mark, and not frozen.
+    /// An entry with other bits, a tombstone, or SPENT; not frozen.
     Other,
     /// One has to look closer.
     Unclear,
@@ -266,13 +266,12 @@ impl<N> Word<N> {
     /// What a lookup of this mark makes of it, as far as that is plain.
     #[inline]
     pub(super) fn at_a_glance(self, mark: Mark) -> Glance<N> {
-        let word = self.0.into_raw().map_addr(|bits| bits ^ mark.hash_bits());
-        let differs = word.addr() & HASH_MASK != 0;
-        if self.bits() == 0 {
+        let node = self.0.into_raw().map_addr(|bits| bits ^ mark.hash_bits());
+        if self == Self::EMPTY {
             Glance::Empty
-        } else if word.addr() & (HASH_MASK | STATE) == 0 {
-            Glance::Node(Ptr::from_raw(word))
-        } else if differs && word.addr() & (WIDE | FROZEN) == 0 {
+        } else if node.addr() & (HASH_MASK | STATE) == 0 {
+            Glance::Node(Ptr::from_raw(node))
+        } else if node.addr() & (WIDE | FROZEN) == 0 {
             Glance::Other
         } else {
             Glance::Unclear
@@ -368,6 +367,12 @@ mod tests {
             let more = word.with_more();
             assert!(!word.has_more() && more.has_more());
             assert!(more == more.with_more() && more == more.replaced(node(address), mark()));
+            if let Glance::Node(found) = word.at_a_glance(mark()) {
+                assert_eq!(found, node(address));
+            }
+            for word in [word.frozen(), more, more.frozen()] {
+                assert!(matches!(word.at_a_glance(mark()), Glance::Unclear));
+            }
             for word in [word, word.frozen(), more, more.frozen()] {
                 assert_eq!(word.node(), node(address));
                 assert!(word.has_node() && word.may_have(mark()));
@@ -382,7 +387,12 @@ mod tests {
     #[test]
     fn an_address_that_uses_the_top_bits_is_followed_always() {
         let other = Mark::of(HASH + 1);
+        let plain = Word::of(node(64), mark());
+        assert!(matches!(plain.at_a_glance(mark()), Glance::Node(_)));
         if HASH_BITS > 0 {
+            assert!(matches!(plain.at_a_glance(other), Glance::Other));
+            let wide = Word::of(node(HASH_MASK | 64), mark());
+            assert!(matches!(wide.at_a_glance(mark()), Glance::Unclear));
             assert!(!Word::of(node(64), mark()).may_have(other));
             assert!(Word::of(node(HASH_MASK | 64), mark()).may_have(other));
             assert!(Word::of(node(64), mark()).with_more().may_have(other));
@@ -398,6 +408,15 @@ mod tests {
         let tombs = [0, HASH, u64::MAX].map(|hash| Word::tomb(Mark::of(hash)));
         for word in finals.into_iter().chain(tombs).chain([Word::EMPTY]) {
             assert!(!word.has_node() && !word.has_more());
+            for mark in [0, HASH, u64::MAX].map(Mark::of) {
+                let is_frozen = word.is_frozen();
+                match word.at_a_glance(mark) {
+                    Glance::Empty => assert!(word == Word::EMPTY),
+                    Glance::Other => assert!(!is_frozen && word != Word::EMPTY),
+                    Glance::Unclear => assert!(is_frozen),
+                    Glance::Node(_) => panic!("there is no node"),
+                }
+            }
         }
         assert!(Word::<u64>::EMPTY.is_empty() && Word::<u64>::FROZEN_EMPTY.is_empty());
         for word in [Word::<u64>::SPENT, Word::MOVED].into_iter().chain(tombs) {
