@@ -77,6 +77,10 @@ use crate::sync::counter::AtomicUsize;
 /// In a link: the node that it belongs to is out of the list of that level.
 const MARK: usize = 1;
 
+/// Of so many levels below the nodes are fetched that a search turns to if it goes no further at this
+/// one: each is as likely as not.
+const LEVELS_AHEAD: usize = 3;
+
 /// The head of all levels.
 pub(super) struct List<K, V> {
     /// Upside down: see `Tower::of_head`.
@@ -252,9 +256,9 @@ impl<'g, K, V, S: Scheme> Cursor<'g, K, V, S> {
         // SAFETY: as in `link`.
         let link = unsafe { self.tower.link(self.level) };
         let is_covered = self.at.protect(link).tag() != MARK;
-        if self.level > 0 {
+        for level in (0..self.level).rev().take(LEVELS_AHEAD) {
             // SAFETY: as in `link`; all levels below are the tower's, too.
-            prefetch(unsafe { self.tower.link(self.level - 1) });
+            prefetch(unsafe { self.tower.link(level) });
         }
         is_covered
     }
@@ -323,8 +327,8 @@ impl<'g, K, V, S: Scheme> Cursor<'g, K, V, S> {
     }
 }
 
-/// Has the node fetched to which a search turns if it goes no further at this level, while it waits
-/// for the one at this level. Either is as likely as not to be in no cache.
+/// Has the node fetched that a link leads to, while the search waits for the one at its level. Either
+/// is as likely as not to be in no cache.
 #[inline(always)]
 fn prefetch<K, V>(link: &Link<K, V>) {
     if PREFETCHES {
