@@ -209,11 +209,17 @@ fn run<T: 'static, X: 'static, const N: usize>(
 /// loom knows nothing of turns: they order in time, and nothing in memory.
 pub(crate) fn wait_for(turn: usize) {
     while TURN.get() < turn {
-        #[cfg(loom_barriers)]
-        loom::step_aside();
-        #[cfg(not(loom_barriers))]
-        thread::yield_now();
+        step_aside();
     }
+}
+
+/// Lets another thread get on. What the calling one could have seen before, it still can: after a mere
+/// yield of loom's no load returns an old value that the thread has seen already.
+pub(crate) fn step_aside() {
+    #[cfg(loom_barriers)]
+    loom::step_aside();
+    #[cfg(not(loom_barriers))]
+    thread::yield_now();
 }
 
 /// Ends a turn: the next one has come. (If several threads have one and the same turn, each ends one.)
