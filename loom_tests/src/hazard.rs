@@ -178,7 +178,7 @@ fn a_barrier_of_another_thread_serves_what_is_unlinked() {
 /// thread's barrier, the scan that follows it sees.
 #[test]
 fn a_scan_comes_after_the_barrier_of_another_thread() {
-    explore(Limits::preemptions(0, 1).asymmetric(), || {
+    explore(Limits::preemptions(0, 0).asymmetric(), || {
         together(
             Links::<Hazard, 2>::in_domain(in_batches_of_two(), 0),
             warm_up,
