@@ -48,6 +48,12 @@
 //! no more: nothing above depends on e being the domain's epoch at any moment. And T's stamp is not
 //! T's own epoch, which may be as stale, but one that is read after F.
 //!
+//! *The counter goes round* where words have 32 bits, after 2^16 epochs. A stamp of a round ago is only
+//! taken for a younger one, and a pin of a round ago is as stale as any other: it passes one of two
+//! advances. But an advance that has read the epoch, and then sleeps for a round to the very epoch, moves
+//! it by what it has seen a round ago: for what has its stamp then, one of the two barriers is missing.
+//! (Where words have 64 bits the counter has 48, and does not go round.)
+//!
 //! *A wrong guess does no harm.* Before the barrier, an advance looks at the records once without: if
 //! a record is in the way already, it is spared the barrier.
 //!
@@ -246,6 +252,9 @@ enum Advance {
 }
 
 impl Ripens<Progress> for State {
+    /// No bound hangs on it, and after a stall a crowd of small objects may stand before the large ones.
+    const MORE_FOR_BYTES: usize = 512;
+
     fn stamp(&self) -> u64 {
         // PAIRS: the light barrier of a pin, through the barriers of advances.
         fence(Ordering::SeqCst);
@@ -448,5 +457,33 @@ pub type Builder = crate::builder::Builder<Epoch>;
 impl Configurable for Epoch {
     fn with_settings(settings: Settings) -> State {
         State::new(settings)
+    }
+}
+
+#[cfg(all(test, not(any(loom, crossbeam_loom))))]
+mod tests {
+    use super::*;
+    use crate::domain::Reclaimer;
+    use crate::retired::Owner;
+
+    /// Owns a table, or says so.
+    struct Table;
+
+    impl Owner for Table {
+        fn owned_bytes(&self) -> usize {
+            4 << 20
+        }
+    }
+
+    #[test]
+    fn what_weighs_much_waits_for_nothing_else_to_be_retired() {
+        let domain = Domain::new();
+        let guard = domain.pin();
+        let Ok(table) = guard.try_owner(Table) else { panic!("there is memory") };
+        // SAFETY: made in this guard's domain, known to nobody else.
+        unsafe { guard.retire_owner(table.into_ptr()) };
+        assert!(domain.stats().pending_bytes > 4 << 20);
+        drop(guard);
+        assert_eq!((domain.stats().pending, domain.stats().pending_bytes), (0, 0));
     }
 }

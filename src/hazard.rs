@@ -499,6 +499,9 @@ impl State {
 }
 
 impl Ripens<Slots> for State {
+    /// The bound on bytes.
+    const MORE_FOR_BYTES: usize = usize::MAX;
+
     fn stamp(&self) -> u64 {
         self.records.barriers().ticket()
     }

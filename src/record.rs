@@ -205,23 +205,30 @@ type Room = [MaybeUninit<Retired>; PORTION];
 /// An object of this size, in bytes, is worth an attempt by itself.
 const LARGE: usize = 4 << 10;
 
-/// How much is to be freed at a time: so many objects, and so many bytes.
+/// How much is to be freed at a time: so many objects, and so many bytes, but for these not more than
+/// so many objects.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Portion {
     objects: usize,
     bytes: u64,
+    at_most: usize,
 }
 
 impl Portion {
     pub(crate) const ALL: Self = Self::of_objects(usize::MAX);
 
     pub(crate) const fn of_objects(objects: usize) -> Self {
-        Self { objects, bytes: 0 }
+        Self { objects, bytes: 0, at_most: objects }
     }
 
     /// With some more objects.
     pub(crate) fn and_objects(self, more: usize) -> Self {
-        Self { objects: self.objects.saturating_add(more), ..self }
+        let [objects, at_most] = [self.objects, self.at_most].map(|all| all.saturating_add(more));
+        Self { objects, at_most, ..self }
+    }
+
+    fn is_freed(self, objects: usize, bytes: u64) -> bool {
+        objects >= self.objects && (bytes >= self.bytes || objects >= self.at_most)
     }
 }
 
@@ -544,7 +551,7 @@ impl<X> Record<X> {
         take: impl Fn(&mut Bag, &mut Room, usize) -> usize,
     ) -> usize {
         let (mut objects, mut bytes) = (0, 0);
-        while objects < portion.objects || bytes < portion.bytes {
+        while !portion.is_freed(objects, bytes) {
             let mut room = [const { MaybeUninit::uninit() }; PORTION];
             // At least one: what is left may be bytes only.
             let limit = portion.objects.saturating_sub(objects).max(1);
@@ -592,15 +599,17 @@ impl<X> Record<X> {
     }
 
     /// How much is to be freed now, so that freeing keeps up with retiring: twice as much as was
-    /// retired since the last time, in objects and in bytes.
+    /// retired since the last time, in objects and in bytes, but for these not more than so many more
+    /// objects.
     ///
     /// # Safety
     /// The calling thread is the owner.
-    pub(crate) unsafe fn portion(&self, at_least: usize) -> Portion {
+    pub(crate) unsafe fn portion(&self, at_least: usize, more_for_bytes: usize) -> Portion {
         let now = self.counts.retired_so_far();
         let before = self.tidied_at.replace(now);
         let objects = at_least.max(2 * (now.0 - before.0) as usize);
-        Portion { objects, bytes: 2 * (now.1 - before.1) }
+        let at_most = objects.saturating_add(more_for_bytes);
+        Portion { objects, bytes: 2 * (now.1 - before.1), at_most }
     }
 
     /// The owner does not exist here, and nobody else does.

@@ -199,6 +199,9 @@ enum Refused {
 
 /// How a scheme finds out what in a bag nobody can protect any more.
 pub(crate) trait Ripens<X> {
+    /// How many objects more may be freed at a time so that bytes keep up with what is retired.
+    const MORE_FOR_BYTES: usize;
+
     /// The stamp for objects that the calling thread has unlinked before.
     fn stamp(&self) -> u64;
 
@@ -347,15 +350,15 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     /// # Safety
     /// The calling thread owns the record.
     #[cold]
-    unsafe fn reclaim_now(
+    unsafe fn reclaim_now<S: Ripens<X>>(
         &self,
-        scheme: &impl Ripens<X>,
+        scheme: &S,
         record: &Record<X>,
         budget: usize,
     ) -> usize {
         // SAFETY: the caller's.
         unsafe {
-            let portion = record.portion(budget);
+            let portion = record.portion(budget, S::MORE_FOR_BYTES);
             record.is_tidy();
             if record.with_bag(|_| ()).is_some() {
                 return Self::ripen_and_free(scheme, record, portion);

@@ -289,3 +289,30 @@ fn epoch_keeps_up_with_many_objects_to_a_guard() {
 fn epoch_keeps_up_with_one_object_to_a_guard() {
     keeps_up(&Domain::<Epoch>::new(), 1);
 }
+
+/// After a stall a crowd of small objects waits to be freed. What is freed at a time is as much as was
+/// retired, twice over: in objects; in bytes one large object would let all of them go in one operation.
+#[test]
+fn epoch_frees_no_crowd_for_one_large_object() {
+    const CROWD: usize = sized(50_000, 20_000, 1200);
+    const LARGE: usize = 64 << 10;
+    let domain = epoch::Builder::new().max_batch(4).build();
+    let waiting = Arc::new(Waiting::default());
+    let now = || waiting.now.load(Ordering::Relaxed);
+
+    let stall = domain.pin();
+    (0..CROWD).for_each(|_| retire_new::<8, _>(&stall, &waiting));
+    drop(stall);
+    let mut before = now();
+    while now() >= before {
+        before = now();
+        retire_new::<8, _>(&domain.pin(), &waiting);
+    }
+    let before = now();
+    retire_new::<LARGE, _>(&domain.pin(), &waiting);
+    let freed = before + 1 - now();
+    assert!(freed >= 8, "{freed} were freed, and {before} waited");
+    assert!(freed < 600, "{freed} were freed in one operation");
+    domain.collect();
+    assert_eq!(now(), 0);
+}

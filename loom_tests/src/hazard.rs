@@ -178,28 +178,31 @@ fn a_barrier_of_another_thread_serves_what_is_unlinked() {
 /// thread's barrier, the scan that follows it sees.
 #[test]
 fn a_scan_comes_after_the_barrier_of_another_thread() {
-    explore(Limits::preemptions(0, 1).asymmetric(), || {
+    explore(Limits::preemptions(0, 0).asymmetric(), || {
         together(
             Links::<Hazard, 2>::in_domain(in_batches_of_two(), 0),
             warm_up,
             [
                 |links| {
+                    // The reader's warm-up has a fence, and is not to come after the one of a ticket.
+                    wait_for(1);
                     let guard = links.domain.pin();
-                    in_turn(0, || [10, 11].map(|number| links.replace(&guard, 0, number)));
-                    wait_for(3);
+                    in_turn(1, || [10, 11].map(|number| links.replace(&guard, 0, number)));
+                    wait_for(4);
                     links.replace(&guard, 0, 12);
                     drop(guard);
                     end_turn();
                 },
                 |links| {
-                    wait_for(1);
+                    end_turn();
+                    wait_for(2);
                     let guard = links.domain.pin();
                     let mut shield = guard.shield();
-                    in_turn(1, || shield.protect(&links.links[0]));
-                    in_turn(4, || assert!([0, 10, 11].contains(&read(&shield))));
+                    in_turn(2, || shield.protect(&links.links[0]));
+                    in_turn(5, || assert!([0, 10, 11].contains(&read(&shield))));
                 },
                 |links| {
-                    wait_for(2);
+                    wait_for(3);
                     let guard = links.domain.pin();
                     in_one_go(|| [20, 21].map(|number| links.replace(&guard, 1, number)));
                     in_one_go(|| drop(guard));

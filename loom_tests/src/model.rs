@@ -93,6 +93,7 @@ pub(crate) fn explore(limits: Limits, model: fn()) {
     #[cfg(loom_barriers)]
     {
         builder.asymmetric_barriers = limits.asymmetric;
+        builder.at_heavy_barrier = at_heavy_barrier;
     }
     // Of the machine, not of the model.
     let iterations = Arc::new(AtomicUsize::new(0));
@@ -108,6 +109,7 @@ pub(crate) fn explore(limits: Limits, model: fn()) {
         arena::reset(limits.reuse);
         witness::reset();
         TURN.set(0);
+        AT_BARRIER.set([None; 2]);
         model();
         free.fetch_max(FREED.get(), Relaxed);
         witness::bury_tokens();
@@ -136,6 +138,8 @@ type Waiting = RefCell<Vec<Thread>>;
 thread_local! {
     static FREED: Cell<usize> = const { Cell::new(0) };
     static TURN: Cell<usize> = const { Cell::new(0) };
+    /// The turns that the issuer of the next heavy barrier waits for.
+    static AT_BARRIER: Cell<[Option<usize>; 2]> = const { Cell::new([None; 2]) };
     static WAITING: Waiting = const { RefCell::new(Vec::new()) };
 }
 
@@ -227,6 +231,24 @@ pub(crate) fn in_turn<T>(turn: usize, work: impl FnOnce() -> T) -> T {
     let result = work();
     end_turn();
     result
+}
+
+/// Has the next heavy barrier stand between turns, where barriers are [asymmetric](Limits::asymmetric):
+/// a turn ends right before it, and one right after it, and each time its issuer waits for another.
+#[cfg(loom_barriers)]
+pub(crate) fn wait_at_barrier(before: usize, after: usize) {
+    AT_BARRIER.set([Some(before), Some(after)]);
+}
+
+/// What the issuer of a heavy barrier does right before it and right after it.
+#[cfg(loom_barriers)]
+fn at_heavy_barrier() {
+    let [next, last] = AT_BARRIER.get();
+    AT_BARRIER.set([last, None]);
+    if let Some(turn) = next {
+        end_turn();
+        wait_for(turn);
+    }
 }
 
 /// Does what is of no interest: no other thread comes in between.

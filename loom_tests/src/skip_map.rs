@@ -468,47 +468,6 @@ fn a_reused_address_deceives_nobody<S: Scheme>() {
     assert_eq!(keys(&map), [3]);
 }
 
-/// With real hazard slots, which the models above know nothing of.
-#[cfg(loom)]
-mod slots {
-    use loom::thread;
-    use sexton::{Hazard, hazard};
-
-    use super::*;
-    use crate::model::{Limits, explore};
-
-    /// Guards the protection of an iteration's entries against a scan that looks at one slot after the other: it misses a protection that is
-    /// copied from a slot which it has yet to look at into one that it has passed.
-    #[test]
-    fn a_scan_misses_nothing_that_an_iteration_hands_out() {
-        explore(Limits::preemptions(2, 3), || {
-            let domain = hazard::Builder::new().nobody_collects().build();
-            let map = Owned::<Hazard>::with_reclaimer(domain);
-            build_towers_of(1);
-            (1..=2).for_each(|key| _ = insert(&map, key, key));
-            together(
-                map,
-                low,
-                [
-                    |map| {
-                        let pinned = map.pin();
-                        let mut entries = pinned.iter();
-                        // The second one takes the slot from which the protection of the first was copied.
-                        let (one, two) = (entries.next(), entries.next());
-                        thread::yield_now();
-                        let found = [one, two].map(|entry| entry.map(|entry| entry.value().read()));
-                        assert!([[Some(1), Some(2)], [Some(2), None]].contains(&found));
-                    },
-                    // Frees it, if it is not protected.
-                    |map| {
-                        remove(map, 1);
-                    },
-                ],
-            );
-        });
-    }
-}
-
 crate::on_schemes! {
     one_of_two_who_insert_a_key_is_first {
         pointers: Limits::preemptions(3, 4),

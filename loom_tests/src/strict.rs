@@ -7,7 +7,10 @@
 //! without a bound, and a node is freed at the very first moment at which a scheme may free it.
 //!
 //! - [`Pointers`] is the ideal of hazard pointers: frees what no slot covers, at the end of the
-//!   operation that retired it.
+//!   operation that retired it; and what some do, as soon as none of these covers it any more. One that
+//!   has covered it since does not count: a real scan, which looks at one slot after the other, may
+//!   have passed that one before, and come to the other one after it was cleared. So a protection
+//!   cannot be copied, whichever slots it goes from and to.
 //! - [`Regions`] is the ideal of epochs: frees an object as soon as the last section has ended that
 //!   was open when the retiring one ended.
 //!
@@ -78,6 +81,37 @@ unsafe fn reclaim_all(ripe: Vec<Retired>) -> usize {
     count
 }
 
+/// Retired objects, each with its holders: the slots, or the sections, that it waits for.
+#[derive(Debug, Default)]
+struct Pending(Vec<(Retired, Vec<usize>)>);
+
+impl Pending {
+    fn push(&mut self, retired: Retired, holders: Vec<usize>) {
+        self.0.push((retired, holders));
+    }
+
+    /// No object waits for this holder any more, but for those that are `still_held`.
+    fn let_go(&mut self, holder: usize, still_held: impl Fn(&Retired) -> bool) {
+        for (retired, holders) in &mut self.0 {
+            if !still_held(retired) {
+                holders.retain(|other| *other != holder);
+            }
+        }
+    }
+
+    /// Takes out what waits for nobody.
+    fn take_ripe(&mut self) -> Vec<Retired> {
+        let (ripe, held) =
+            mem::take(&mut self.0).into_iter().partition(|(_, holders)| holders.is_empty());
+        self.0 = held;
+        Self(ripe).take_all()
+    }
+
+    fn take_all(&mut self) -> Vec<Retired> {
+        mem::take(&mut self.0).into_iter().map(|(retired, _)| retired).collect()
+    }
+}
+
 /// Hazard pointers as strict as can be.
 #[derive(Debug)]
 pub(crate) struct Pointers;
@@ -87,7 +121,8 @@ pub(crate) struct Pointers;
 pub(crate) struct Slots {
     /// The address that each slot covers; 0 for none. They are not used again.
     covered: Vec<usize>,
-    pending: Vec<Retired>,
+    /// Held by the slots that have covered them since they were first looked at.
+    pending: Pending,
     retired: u64,
     reclaimed: u64,
 }
@@ -95,7 +130,10 @@ pub(crate) struct Slots {
 impl Books<Slots> {
     /// Makes a slot cover another address. What it covered may be freed from now on.
     fn cover(&self, slot: usize, address: *mut u8) {
-        self.open().covered[slot] = address.addr();
+        let mut books = self.open();
+        books.covered[slot] = address.addr();
+        books.pending.let_go(slot, |retired| retired.address().as_ptr() == address);
+        drop(books);
         // Orders the end of the old protection after the reads under it, and the begin of the new
         // one before the load that confirms it: nothing comes between the entry and the fence.
         fence(Ordering::SeqCst);
@@ -106,15 +144,19 @@ impl Books<Slots> {
         // Orders the unlinking before the scan, and the end of all protections before the freeing.
         fence(Ordering::SeqCst);
         let mut books = self.open();
-        books.pending.extend(fresh);
-        let (kept, ripe): (Vec<_>, Vec<_>) = mem::take(&mut books.pending)
-            .into_iter()
-            .partition(|retired| books.covered.contains(&retired.address().as_ptr().addr()));
-        books.pending = kept;
+        for retired in fresh {
+            let address = retired.address().as_ptr().addr();
+            let covered = books.covered.iter().enumerate();
+            let holders = covered.filter(|(_, covered)| **covered == address);
+            let holders = holders.map(|(slot, _)| slot).collect();
+            books.pending.push(retired, holders);
+        }
+        let ripe = books.pending.take_ripe();
         books.reclaimed += ripe.len() as u64;
         drop(books);
-        // SAFETY: no slot covered them after the fence. Whoever covers one of them later finds at
-        // his second look, which is after a later fence, that it is unlinked.
+        // SAFETY: no slot that covered them when the fence before their first look was executed does so
+        // still. Whoever has covered one of them since finds at his second look, which is after a later
+        // fence, that it is unlinked.
         unsafe { reclaim_all(ripe) }
     }
 }
@@ -206,7 +248,7 @@ unsafe impl Scheme for Pointers {
     }
 
     fn drain(domain: &mut Self::Domain) {
-        let pending = mem::take(&mut domain.open().pending);
+        let pending = domain.open().pending.take_all();
         // SAFETY: no section is open.
         unsafe { reclaim_all(pending) };
     }
@@ -224,10 +266,10 @@ pub(crate) struct Regions;
 /// The sections of a domain, and what waits for them.
 #[derive(Debug, Default)]
 pub(crate) struct Sections {
-    open: Vec<u64>,
-    /// Objects, each with the sections that may have seen it.
-    pending: Vec<(Retired, Vec<u64>)>,
-    entered: u64,
+    open: Vec<usize>,
+    /// Held by the sections that may have seen them.
+    pending: Pending,
+    entered: usize,
     retired: u64,
     reclaimed: u64,
 }
@@ -235,7 +277,7 @@ pub(crate) struct Sections {
 /// One section: its number, and what it has retired.
 #[derive(Debug)]
 pub(crate) struct Section {
-    number: u64,
+    number: usize,
     retired: RefCell<Vec<Retired>>,
 }
 
@@ -273,19 +315,15 @@ unsafe impl Scheme for Regions {
         let mut books = domain.open();
         books.open.retain(|number| *number != section.number);
         let open = books.open.clone();
-        let fresh = section.retired.into_inner().into_iter();
-        let waiting = fresh.map(|retired| (retired, open.clone()));
-        books.pending.extend(waiting);
-        for (_, holders) in &mut books.pending {
-            holders.retain(|number| *number != section.number);
+        for retired in section.retired.into_inner() {
+            books.pending.push(retired, open.clone());
         }
-        let (ripe, kept): (Vec<_>, Vec<_>) =
-            mem::take(&mut books.pending).into_iter().partition(|(_, holders)| holders.is_empty());
-        books.pending = kept;
+        books.pending.let_go(section.number, |_| false);
+        let ripe = books.pending.take_ripe();
         books.reclaimed += ripe.len() as u64;
         drop(books);
         // SAFETY: all sections that could have seen them have ended.
-        unsafe { reclaim_all(ripe.into_iter().map(|(retired, _)| retired).collect()) };
+        unsafe { reclaim_all(ripe) };
     }
 
     unsafe fn header(_: &Self::Domain, _: &Section, _: &'static Vtable) -> Life {
@@ -328,9 +366,9 @@ unsafe impl Scheme for Regions {
     }
 
     fn drain(domain: &mut Self::Domain) {
-        let pending = mem::take(&mut domain.open().pending);
+        let pending = domain.open().pending.take_all();
         // SAFETY: no section is open.
-        unsafe { reclaim_all(pending.into_iter().map(|(retired, _)| retired).collect()) };
+        unsafe { reclaim_all(pending) };
     }
 
     fn stats(domain: &Self::Domain) -> Stats {
