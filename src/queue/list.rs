@@ -93,6 +93,7 @@ use crate::guard::{Guard, RECLAIM_BUDGET, Shield};
 use crate::retired::Vtable;
 use crate::scheme::Scheme;
 use crate::sync::Ordering;
+use crate::turn::Turn;
 
 /// The tag of the null that ends a closed queue.
 const CLOSED: usize = 1;
@@ -129,16 +130,17 @@ impl<T, R: Reclaimer> Queue<T, R> {
         value: T,
     ) -> Result<(), PushError<T>> {
         let value = ManuallyDrop::new(value);
+        let mut turn = Turn::new();
         let mut last = guard.shield();
         last.protect(&self.tail);
         // SAFETY: what is in `tail` are segments of this domain, retired by I4 only.
         if let Some(segment) = unsafe { last.as_ref() } {
             // SAFETY: moved out if it is true.
-            if unsafe { segment.push(&value) } {
+            if unsafe { segment.push(&mut turn, &value) } {
                 return Ok(());
             }
         }
-        self.push_at_end(guard, last, value)
+        self.push_at_end(guard, turn, last, value)
     }
 
     /// As [`push_in`](Self::push_in), with a guard of its own. There is one attempt in it that calls
@@ -168,15 +170,19 @@ impl<T, R: Reclaimer> Queue<T, R> {
     fn push_at_end<'g>(
         &self,
         guard: &'g Guard<'_, R::Scheme>,
+        mut turn: Turn,
         mut last: Shield<'g, Segment<T>, R::Scheme>,
         value: ManuallyDrop<T>,
     ) -> Result<(), PushError<T>> {
         let mut spare = None;
         loop {
+            // While others go from segment to segment, the lines of these are left to them. Relaxed: only
+            // looked at.
+            turn.wait_again(|| self.tail.load(Ordering::Relaxed));
             let end = self.end(&mut last);
             if let Some(segment) = end.segment {
                 // SAFETY: moved out if it is true.
-                if unsafe { segment.push(&value) } {
+                if unsafe { segment.push(&mut turn, &value) } {
                     return Ok(());
                 }
             }
@@ -245,16 +251,19 @@ impl<T, R: Reclaimer> Queue<T, R> {
     fn at_head<X>(
         &self,
         guard: &Guard<'_, R::Scheme>,
-        look: impl Fn(&Segment<T>) -> Result<Option<X>, Exhausted>,
+        look: impl Fn(&Segment<T>, &mut Turn) -> Result<Option<X>, Exhausted>,
     ) -> Option<X> {
+        let mut turn = Turn::new();
         let mut first = guard.shield();
         loop {
             first.protect(&self.head);
             // SAFETY: what is in `head` are segments of this domain, retired by I4 only.
             let segment = unsafe { first.as_ref() }?;
-            if let Ok(found) = look(segment) {
+            if let Ok(found) = look(segment, &mut turn) {
                 return found;
             }
+            // As in `push_at_end`.
+            turn.wait_again(|| self.head.load(Ordering::Relaxed));
             if !self.move_head(guard, first.ptr(), segment) {
                 return None;
             }
@@ -316,11 +325,11 @@ impl<T, R: Reclaimer> Queue<T, R> {
     where
         T: Copy,
     {
-        self.at_head(guard, Segment::peek)
+        self.at_head(guard, |segment, _| segment.peek())
     }
 
     pub(super) fn is_empty_in(&self, guard: &Guard<'_, R::Scheme>) -> bool {
-        self.at_head(guard, Segment::look).is_none()
+        self.at_head(guard, |segment, _| segment.look()).is_none()
     }
 
     pub(super) fn len_in(&self, guard: &Guard<'_, R::Scheme>) -> usize {
@@ -375,7 +384,7 @@ impl<T, R: Reclaimer> Queue<T, R> {
             let head = self.head.load(Ordering::Relaxed);
             // SAFETY: linked segments are alive.
             let segment = unsafe { head.as_ref() }?;
-            if let Ok(found) = segment.pop() {
+            if let Ok(found) = segment.pop(&mut Turn::new()) {
                 return found;
             }
             let next = segment.next.load(Ordering::Relaxed);

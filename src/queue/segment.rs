@@ -42,8 +42,9 @@ use core::hint;
 use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::{self, NonNull};
 
+use super::counter::{Counter, NUMBERS, Next};
 use crate::atomic::Atomic;
-use crate::sync::{AtomicU8, AtomicUsize, MODEL, Ordering, UnsafeCell};
+use crate::sync::{AtomicU8, MODEL, Ordering, UnsafeCell};
 use crate::turn::Turn;
 
 const EMPTY: u8 = 0;
@@ -137,35 +138,17 @@ const WORD: usize = size_of::<usize>();
 /// See the [module](self).
 #[repr(C)]
 pub(super) struct Segment<T> {
-    /// The next cell for a popper.
-    dequeue: AtomicUsize,
+    /// The next cell for a popper; without names.
+    dequeue: Counter<false>,
     /// The segment behind this one. Changes once, from null: to that, or to `CLOSED`.
     pub(super) next: Atomic<Self>,
     /// How many segments the queue has had before this one.
     pub(super) ordinal: usize,
     _apart: [MaybeUninit<u8>; APART.saturating_sub(3 * WORD)],
-    /// The next cell for a pusher.
-    enqueue: AtomicUsize,
+    /// The next cell for a pusher; with names, see [`counter`](super::counter).
+    enqueue: Counter<true>,
     _apart_too: [MaybeUninit<u8>; APART.saturating_sub(WORD)],
     cells: Cells<T>,
-}
-
-/// A number, for who has lost: `next` unless it is overdue; `None` if somebody was faster, and `next` is
-/// old.
-fn claim(turn: &mut Turn, counter: &AtomicUsize, next: usize, ordering: Ordering) -> Option<usize> {
-    if turn.is_overdue() {
-        return Some(counter.fetch_add(1, ordering));
-    }
-    // Relaxed: only to leave the line to others.
-    let claimed = turn.step_back(|| counter.load(Ordering::Relaxed) == next)
-        && claims(counter, next, ordering);
-    claimed.then_some(next)
-}
-
-/// Claims the number `next`, unless somebody was faster.
-#[inline(always)]
-fn claims(counter: &AtomicUsize, next: usize, ordering: Ordering) -> bool {
-    counter.compare_exchange(next, next + 1, ordering, Ordering::Relaxed).is_ok()
 }
 
 /// Why nothing was found in a segment: all of its cells were claimed. What is next is behind it.
@@ -180,13 +163,14 @@ impl<T> Segment<T> {
     /// The place is the caller's, and suits a segment. When others find the segment, `value` was
     /// moved out.
     pub(super) unsafe fn make(place: NonNull<Self>, value: &ManuallyDrop<T>) {
+        const { assert!(Self::CELLS <= NUMBERS / 2, "N3 of `counter`") }
         let place = place.as_ptr();
         // SAFETY: the caller's; no reference to the place is made.
         unsafe {
-            (&raw mut (*place).dequeue).write(AtomicUsize::new(0));
+            (&raw mut (*place).dequeue).write(Counter::new(0));
             (&raw mut (*place).next).write(Atomic::null());
             (&raw mut (*place).ordinal).write(0);
-            (&raw mut (*place).enqueue).write(AtomicUsize::new(1));
+            (&raw mut (*place).enqueue).write(Counter::new(1));
             let cells = (&raw mut (*place).cells).cast::<Cell<T>>();
             for index in 0..Self::CELLS {
                 let cell = cells.add(index);
@@ -207,15 +191,15 @@ impl<T> Segment<T> {
     /// How many cells pushers have claimed.
     fn enqueued(&self) -> usize {
         // C6.
-        self.enqueue.load(IN_ONE_ORDER).min(Self::CELLS)
+        self.enqueue.next(IN_ONE_ORDER).number.min(Self::CELLS)
     }
 
     /// The first cell that no popper has claimed.
-    fn first(&self) -> Result<usize, Exhausted> {
+    fn first(&self) -> Result<Next, Exhausted> {
         // C6. Acquire at least: pairs with the Release of those who have brought it there. What they
         // knew of the pushers (`enqueue`, and `next`) is known now.
-        match self.dequeue.load(IN_ONE_ORDER) {
-            first if first < Self::CELLS => Ok(first),
+        match self.dequeue.next(IN_ONE_ORDER) {
+            first if first.number < Self::CELLS => Ok(first),
             _ => Err(Exhausted),
         }
     }
@@ -226,9 +210,9 @@ impl<T> Segment<T> {
     /// # Safety
     /// If true is returned, the value was moved out of `value`.
     #[inline]
-    pub(super) unsafe fn push(&self, value: &ManuallyDrop<T>) -> bool {
+    pub(super) unsafe fn push(&self, turn: &mut Turn, value: &ManuallyDrop<T>) -> bool {
         // SAFETY: the caller's.
-        unsafe { self.push_at_once(value) || self.push_in_a_crowd(value) }
+        unsafe { self.push_at_once(value) || self.push_in_a_crowd(turn, value) }
     }
 
     /// As [`push`](Self::push), with one attempt: if false is returned, there may be cells left.
@@ -238,28 +222,31 @@ impl<T> Segment<T> {
     #[inline(always)]
     pub(super) unsafe fn push_at_once(&self, value: &ManuallyDrop<T>) -> bool {
         // Relaxed: a number only.
-        let next = self.enqueue.load(Ordering::Relaxed);
+        let next = self.enqueue.next_own(Ordering::Relaxed);
         // SAFETY: C1; the rest is the caller's.
-        next < Self::CELLS
-            && claims(&self.enqueue, next, PUSH)
-            && unsafe { self.cell(next).fill(value) }
+        next.number < Self::CELLS
+            && self.enqueue.claims(next, PUSH)
+            && unsafe { self.cell(next.number).fill(value) }
     }
 
     /// # Safety
     /// As [`push`](Self::push).
     #[cold]
-    unsafe fn push_in_a_crowd(&self, value: &ManuallyDrop<T>) -> bool {
-        let mut turn = Turn::new();
+    unsafe fn push_in_a_crowd(&self, turn: &mut Turn, value: &ManuallyDrop<T>) -> bool {
         loop {
             // Relaxed: a number only.
-            let next = self.enqueue.load(Ordering::Relaxed);
-            if next >= Self::CELLS {
+            let next = self.enqueue.next(Ordering::Relaxed);
+            if next.number >= Self::CELLS {
+                // Who has used it up is about to link the next one.
+                if next.is_behind_another() && !turn.is_overdue() {
+                    turn.step_back(|| true);
+                }
                 return false;
             }
-            let Some(claimed) = claim(&mut turn, &self.enqueue, next, PUSH) else { continue };
+            let Some(claimed) = self.enqueue.claim_in_turn(turn, next, PUSH) else { continue };
             if claimed >= Self::CELLS {
                 // C1.
-                self.enqueue.fetch_sub(1, Ordering::Relaxed);
+                self.enqueue.give_back();
                 return false;
             }
             // SAFETY: C1; the rest is the caller's.
@@ -271,9 +258,9 @@ impl<T> Segment<T> {
 
     /// Takes the first value out, if there is one.
     #[inline]
-    pub(super) fn pop(&self) -> Result<Option<T>, Exhausted> {
+    pub(super) fn pop(&self, turn: &mut Turn) -> Result<Option<T>, Exhausted> {
         match self.pop_at_once() {
-            None => self.pop_in_a_crowd(),
+            None => self.pop_in_a_crowd(turn),
             found => Ok(found),
         }
     }
@@ -281,24 +268,26 @@ impl<T> Segment<T> {
     /// The first value, if one attempt is enough to take it out: if not, there may be one.
     #[inline(always)]
     pub(super) fn pop_at_once(&self) -> Option<T> {
-        let first = self.first().ok()?;
+        let first = self.dequeue.next_own(IN_ONE_ORDER);
         // If the cell is full, the pushers' counter, which is theirs, need not be looked at.
-        if !self.cell(first).is_full() || !claims(&self.dequeue, first, POP) {
+        if first.number >= Self::CELLS
+            || !self.cell(first.number).is_full()
+            || !self.dequeue.claims(first, POP)
+        {
             return None;
         }
         // SAFETY: C1, C3: found full, and claimed by this thread alone.
-        Some(unsafe { self.cell(first).copy() })
+        Some(unsafe { self.cell(first.number).copy() })
     }
 
     #[cold]
-    fn pop_in_a_crowd(&self) -> Result<Option<T>, Exhausted> {
-        let mut turn = Turn::new();
+    fn pop_in_a_crowd(&self, turn: &mut Turn) -> Result<Option<T>, Exhausted> {
         loop {
             let first = self.first()?;
-            if !self.cell(first).is_full() && first >= self.enqueued() {
+            if !self.cell(first.number).is_full() && first.number >= self.enqueued() {
                 return Ok(None);
             }
-            let Some(claimed) = claim(&mut turn, &self.dequeue, first, POP) else { continue };
+            let Some(claimed) = self.dequeue.claim_in_turn(turn, first, POP) else { continue };
             if claimed < Self::CELLS && self.is_full_at_last(claimed) {
                 // SAFETY: as in `pop`.
                 return Ok(Some(unsafe { self.cell(claimed).copy() }));
@@ -313,16 +302,16 @@ impl<T> Segment<T> {
     {
         loop {
             let first = self.first()?;
-            let cell = self.cell(first);
-            if !cell.is_full() && first >= self.enqueued() {
+            let cell = self.cell(first.number);
+            if !cell.is_full() && first.number >= self.enqueued() {
                 return Ok(None);
             }
-            if self.is_full_at_last(first) {
+            if self.is_full_at_last(first.number) {
                 // SAFETY: found full, and `Copy`.
                 return Ok(Some(unsafe { cell.copy() }));
             }
             // There is nothing in it for a popper.
-            claims(&self.dequeue, first, POP);
+            self.dequeue.claims(first, POP);
         }
     }
 
@@ -330,7 +319,7 @@ impl<T> Segment<T> {
     pub(super) fn look(&self) -> Result<Option<()>, Exhausted> {
         let first = self.first()?;
         let enqueued = self.enqueued();
-        if (first..enqueued).any(|index| self.cell(index).is_full()) {
+        if (first.number..enqueued).any(|index| self.cell(index).is_full()) {
             return Ok(Some(()));
         }
         // C6: after `enqueue`, so who is told of a value here finds it. A segment is linked with one.
@@ -340,7 +329,7 @@ impl<T> Segment<T> {
 
     /// How many values are in it that nobody has claimed.
     pub(super) fn count(&self) -> usize {
-        let first = self.dequeue.load(IN_ONE_ORDER);
+        let first = self.dequeue.next(IN_ONE_ORDER).number;
         (first..self.enqueued()).filter(|index| self.cell(*index).is_full()).count()
     }
 

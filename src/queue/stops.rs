@@ -6,7 +6,7 @@
 
 use std::mem::ManuallyDrop;
 
-use super::Segment;
+use super::{Counter, Segment};
 use crate::atomic::{Owned, Ptr};
 use crate::domain::{Domain, Reclaimer};
 use crate::queue::{PushError, Queue};
@@ -32,6 +32,10 @@ fn first<S: Scheme>(queue: &OwnQueue<S>) -> Ptr<Segment<Large>> {
 fn at<'a>(segment: Ptr<Segment<Large>>) -> Option<&'a Segment<Large>> {
     // SAFETY: the tests below pass no segment while they use it.
     unsafe { segment.as_ref() }
+}
+
+fn claim<const NAMED: bool>(counter: &Counter<NAMED>) -> usize {
+    counter.claim(counter.next(SeqCst), SeqCst)
 }
 
 /// Where a thread stops.
@@ -71,7 +75,7 @@ impl Stop {
                 if tail.enqueued() == CELLS {
                     return None;
                 }
-                tail.enqueue.fetch_add(1, SeqCst);
+                claim(&tail.enqueue);
                 Some((None, false))
             }
             Self::PushHasLinked => {
@@ -85,30 +89,30 @@ impl Stop {
                 Some((Some(*value), false))
             }
             Self::PopHasClaimed => {
-                let index = head.dequeue.fetch_add(1, SeqCst);
+                let index = claim(&head.dequeue);
                 (index < CELLS).then_some((None, true))
             }
             Self::PopHasPoisoned => {
-                let index = head.dequeue.load(SeqCst);
+                let index = head.dequeue.next(SeqCst).number;
                 if index >= CELLS || head.cell(index).is_full() {
                     return None;
                 }
-                head.dequeue.fetch_add(1, SeqCst);
+                claim(&head.dequeue);
                 assert!(!head.cell(index).decide());
                 Some((None, false))
             }
             Self::PeekHasPoisoned => {
-                let index = head.dequeue.load(SeqCst);
+                let index = head.dequeue.next(SeqCst).number;
                 if index >= CELLS || head.enqueued() != index {
                     return None;
                 }
-                head.enqueue.fetch_add(1, SeqCst);
+                claim(&head.enqueue);
                 assert!(!head.cell(index).decide());
                 Some((None, false))
             }
             Self::PopHasMovedTheHead => {
                 let next = head.next.load(SeqCst);
-                if head.dequeue.load(SeqCst) < CELLS || next.is_null() {
+                if head.dequeue.next(SeqCst).number < CELLS || next.is_null() {
                     return None;
                 }
                 let passed = first(queue);
@@ -204,7 +208,7 @@ fn a_thread_that_stops_while_it_closes_leaves_no_way_in() {
         (0..held as u64).for_each(|number| queue.push(large(number)));
         let pending = at(queue.tail.load(SeqCst)).map(|tail| {
             // A push that has claimed a cell, and will go on.
-            let claimed = tail.enqueue.fetch_add(1, SeqCst);
+            let claimed = claim(&tail.enqueue);
             tail.next.store(Ptr::null().with_tag(1), SeqCst);
             (tail, claimed)
         });
@@ -247,6 +251,6 @@ fn refused_pushes_leave_the_counter_where_it_was() {
     for _ in 0..5 * CELLS {
         assert!(queue.try_push(large(2)).is_err());
     }
-    assert_eq!(at(first(&queue)).unwrap().enqueue.load(SeqCst), CELLS);
+    assert_eq!(at(first(&queue)).unwrap().enqueue.next(SeqCst).number, CELLS);
     assert_eq!((queue.pop(), queue.pop(), queue.len()), (Some(large(1)), None, 0));
 }

@@ -1,0 +1,190 @@
+//! A side's counter: how many cells are claimed, and who has claimed the last one.
+//!
+//! ```text
+//! word = name | number      name: the number of the thread that has claimed last
+//! ```
+//!
+//! The name is there to be seen *without a failed CAS* that others are at it. Two threads that push
+//! and pop in turn may get into step: one is at this end while the other is at that, so no CAS ever
+//! fails, nobody steps back, and each operation has to fetch its lines from the other core. Where one
+//! of them finds another name than its own, it steps back before its first attempt; the other one finds
+//! its own, and runs on in its own cache.
+//!
+//! Only pushers leave their names. Who stands back at one end is not at the other one, so that is
+//! enough; and poppers have one step less to go between a number and its cell.
+//!
+//! # Invariants
+//!
+//! - **N1.** The numbers are right, whatever the names are: a claim adds 1 to the number, and to the
+//!   name a difference, from what was found to the own. If others have claimed between the look and a
+//!   fetch-and-add, the name is nobody's then, and the next one sets it right.
+//! - **N2.** Nothing but waiting depends on a name. Threads that have no number, as they only ever were
+//!   in domains of other crates, have one name; so have, where a word has 32 bits, those whose numbers
+//!   end in the same 8. Such threads learn of one another from failed CASes.
+//! - **N3.** Numbers do not run into names: there are fewer cells, and each thread is beyond the last
+//!   one by 1 at most.
+
+use crate::sync::{AtomicUsize, Ordering};
+use crate::thread;
+use crate::turn::Turn;
+
+const NUMBER_BITS: u32 = 24;
+
+/// N3.
+pub(super) const NUMBERS: usize = (1 << NUMBER_BITS) - 1;
+
+/// A counter; with names or without.
+pub(super) struct Counter<const NAMED: bool>(AtomicUsize);
+
+/// What was found in a counter, and so the claim that may be made.
+#[derive(Clone, Copy)]
+pub(super) struct Next {
+    pub(super) number: usize,
+    word: usize,
+    /// N1.
+    step: usize,
+}
+
+impl Next {
+    /// Whether another thread has claimed last.
+    pub(super) fn is_behind_another(&self) -> bool {
+        self.step != 1
+    }
+}
+
+impl<const NAMED: bool> Counter<NAMED> {
+    /// So many cells are claimed, by the calling thread.
+    pub(super) fn new(claimed: usize) -> Self {
+        Self(AtomicUsize::new(claimed | Self::name()))
+    }
+
+    /// The calling thread's name. (In loom all have one: then each claim may be by CAS first, and by
+    /// fetch-and-add if that fails, which is all that there is to explore.)
+    #[inline(always)]
+    fn name() -> usize {
+        let named = NAMED && !cfg!(any(loom, crossbeam_loom));
+        if named { thread::number() << NUMBER_BITS } else { 0 }
+    }
+
+    /// What is next, if the calling thread has claimed last. If another one has, the number is beyond
+    /// all numbers.
+    #[inline(always)]
+    pub(super) fn next_own(&self, ordering: Ordering) -> Next {
+        let word = self.0.load(ordering);
+        Next { number: word ^ Self::name(), word, step: 1 }
+    }
+
+    /// What is next.
+    #[inline]
+    pub(super) fn next(&self, ordering: Ordering) -> Next {
+        let word = self.0.load(ordering);
+        let number = word & NUMBERS;
+        let name = if NAMED { Self::name().wrapping_sub(word - number) } else { 0 };
+        Next { number, word, step: name.wrapping_add(1) }
+    }
+
+    /// Claims what is next, unless somebody was faster.
+    #[inline(always)]
+    pub(super) fn claims(&self, next: Next, ordering: Ordering) -> bool {
+        let claimed = next.word.wrapping_add(next.step);
+        self.0.compare_exchange(next.word, claimed, ordering, Ordering::Relaxed).is_ok()
+    }
+
+    /// Claims whatever is next by now, and says what that was.
+    pub(super) fn claim(&self, found: Next, ordering: Ordering) -> usize {
+        self.0.fetch_add(found.step, ordering) & NUMBERS
+    }
+
+    /// A number, for who has lost, or found another thread's name: what is next, unless it is overdue;
+    /// `None` if somebody was faster.
+    pub(super) fn claim_in_turn(
+        &self,
+        turn: &mut Turn,
+        next: Next,
+        ordering: Ordering,
+    ) -> Option<usize> {
+        if turn.is_overdue() {
+            return Some(self.claim(next, ordering));
+        }
+        // Relaxed: only to leave the line to others.
+        let claimed = turn.step_back(|| self.0.load(Ordering::Relaxed) == next.word)
+            && self.claims(next, ordering);
+        claimed.then_some(next.number)
+    }
+
+    /// Gives a number back that is beyond the last cell.
+    pub(super) fn give_back(&self) {
+        // Relaxed: it is worth nothing.
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(all(test, not(any(loom, crossbeam_loom))))]
+mod tests {
+    use std::thread::scope;
+
+    use super::*;
+
+    const AT_ALL: Ordering = Ordering::Relaxed;
+
+    /// Does it on another thread, which has a number.
+    fn elsewhere<X: Send>(work: impl FnOnce() -> X + Send) -> X {
+        let numbered = || {
+            assert!(thread::claim_number().is_some());
+            work()
+        };
+        scope(|scope| scope.spawn(numbered).join().unwrap())
+    }
+
+    fn is_own(counter: &Counter<true>) -> bool {
+        let (own, next) = (counter.next_own(AT_ALL), counter.next(AT_ALL));
+        assert_eq!(own.number <= NUMBERS, !next.is_behind_another());
+        own.number == next.number
+    }
+
+    #[test]
+    fn who_claims_leaves_its_name() {
+        thread::claim_number();
+        let counter = Counter::<true>::new(1);
+        assert!(is_own(&counter));
+        assert!(counter.claims(counter.next_own(AT_ALL), AT_ALL));
+        assert!(is_own(&counter));
+        elsewhere(|| {
+            assert!(!is_own(&counter));
+            assert!(counter.claims(counter.next(AT_ALL), AT_ALL));
+            assert!(is_own(&counter));
+            assert_eq!(counter.claim(counter.next(AT_ALL), AT_ALL), 3);
+            assert!(is_own(&counter));
+        });
+        assert!(!is_own(&counter));
+        assert_eq!(counter.claim(counter.next(AT_ALL), AT_ALL), 4);
+        assert!(is_own(&counter));
+        counter.give_back();
+        assert!(is_own(&counter));
+        assert_eq!(counter.next(AT_ALL).number, 4);
+    }
+
+    #[test]
+    fn numbers_are_right_though_names_are_old() {
+        thread::claim_number();
+        let counter = Counter::<true>::new(0);
+        let found = elsewhere(|| counter.next(AT_ALL));
+        let mine = counter.next(AT_ALL);
+        elsewhere(|| assert_eq!(counter.claim(counter.next(AT_ALL), AT_ALL), 0));
+        assert!(!counter.claims(mine, AT_ALL));
+        for number in 1..100 {
+            assert_eq!(counter.claim(if number % 3 == 0 { found } else { mine }, AT_ALL), number);
+        }
+        assert!(counter.claims(counter.next(AT_ALL), AT_ALL));
+        assert!(is_own(&counter));
+        assert_eq!(counter.next(AT_ALL).number, 101);
+    }
+
+    #[test]
+    fn without_names_nobody_is_another() {
+        let counter = Counter::<false>::new(0);
+        elsewhere(|| assert!(counter.claims(counter.next_own(AT_ALL), AT_ALL)));
+        assert!(!counter.next(AT_ALL).is_behind_another());
+        assert_eq!(counter.next_own(AT_ALL).number, 1);
+    }
+}
