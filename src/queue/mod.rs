@@ -54,8 +54,8 @@ use crate::scheme::Scheme;
 /// A push and a pop each take a number by compare-and-swap. Who loses steps back for a moment, so that
 /// the winner runs on in its own cache; so does a push that finds that another thread was the last to
 /// push. If the others get on all the time it takes a number by fetch-and-add, whatever they do: after
-/// a tenth of a millisecond at most, and no step takes more than a few microseconds. A push has one more atomic operation, on the cell of that number. A pop that
-/// finds nothing writes nothing.
+/// a tenth of a millisecond at most, and no step takes more than a few microseconds. A push has one more
+/// atomic operation, on the cell of that number. A pop that finds nothing writes nothing.
 ///
 /// # Memory
 /// An empty queue that was never used has no memory of its own. With the first value it has a segment
