@@ -50,9 +50,10 @@
 //!
 //! *The counter goes round* where words have 32 bits, after 2^16 epochs. A stamp of a round ago is only
 //! taken for a younger one, and a pin of a round ago is as stale as any other: it passes one of two
-//! advances. But an advance that has read the epoch, and then sleeps for a round to the very epoch, moves
-//! it by what it has seen a round ago: for what has its stamp then, one of the two barriers is missing.
-//! (Where words have 64 bits the counter has 48, and does not go round.)
+//! advances. But an advance that reads the epoch, and then sleeps for a round to the very epoch, would
+//! move it by what it has seen a round ago. So there one thread advances at a time: while it sleeps in
+//! the middle of that, nothing is freed, as if it slept in a guard. (Where words have 64 bits the counter
+//! has 48, and does not go round.)
 //!
 //! *A wrong guess does no harm.* Before the barrier, an advance looks at the records once without: if
 //! a record is in the way already, it is spared the barrier.
@@ -88,7 +89,7 @@ use crate::record::{Due, EPOCH, Record};
 use crate::records::{Records, Ripens};
 use crate::retired::{Retired, Vtable};
 use crate::scheme::{GlobalScheme, GuardScoped, Protection, Scheme, Stats};
-use crate::sync::{AtomicPtr, Ordering, fence};
+use crate::sync::{AtomicBool, AtomicPtr, Ordering, fence};
 use crate::thread::{self, ProcessWide};
 
 /// A batch is never larger than this here, in objects: with those of [`DISTANCE`] epochs, and those
@@ -97,6 +98,9 @@ const MAX_BATCH: usize = 1536;
 
 /// How many epochs an object waits. See the [module](self): 2 is one too few.
 const DISTANCE: usize = 3;
+
+/// Whether the counter of epochs goes round in the life of a process.
+const GOES_ROUND: bool = usize::BITS < 64;
 
 /// This crate's epochs: the process-wide domain, or, as [`Domain<Epoch>`](crate::Domain), one of its
 /// own. The default of all structures.
@@ -136,6 +140,8 @@ unsafe impl Sync for Progress {}
 #[derive(Debug)]
 pub struct State {
     records: Records<Progress>,
+    /// Where epochs go round: whether a thread is about to advance.
+    is_advancing: AtomicBool,
 }
 
 /// What a guard carries: the thread's record; public only because [`Scheme::Section`] is.
@@ -156,7 +162,7 @@ impl Section {
 impl State {
     crate::sync::const_where_possible! {
         pub(crate) fn new(settings: Settings) -> Self {
-            Self { records: Records::new(settings) }
+            Self { records: Records::new(settings), is_advancing: AtomicBool::new(false) }
         }
     }
 
@@ -203,6 +209,20 @@ impl State {
 
     /// Moves the domain's epoch on.
     fn advance(&self, record: &Record<Progress>, urgent: bool) -> Advance {
+        if !GOES_ROUND {
+            return self.advance_from_here(record, urgent);
+        }
+        // Acquire, Release: one after the other.
+        if self.is_advancing.swap(true, Ordering::Acquire) {
+            return Advance::Busy;
+        }
+        let outcome = self.advance_from_here(record, urgent);
+        self.is_advancing.store(false, Ordering::Release);
+        outcome
+    }
+
+    /// The same, whoever else does so.
+    fn advance_from_here(&self, record: &Record<Progress>, urgent: bool) -> Advance {
         // Acquire: 2. of the module's head: the chain of epochs.
         let now = self.records.opening.load(Ordering::Acquire);
         let passes = |other: &Record<Progress>| {
@@ -252,7 +272,7 @@ enum Advance {
 }
 
 impl Ripens<Progress> for State {
-    /// No bound hangs on it, and after a stall a crowd of small objects may stand before the large ones.
+    /// After a stall a crowd of small objects may stand before the large ones.
     const MORE_FOR_BYTES: usize = 512;
 
     fn stamp(&self) -> u64 {
@@ -269,7 +289,12 @@ impl Ripens<Progress> for State {
             if due == Due::Not {
                 return 0;
             }
-            self.records.adopt(self, record);
+            // What was adopted is freed as fast as this thread retires. If that is slow, others' bags are
+            // left to others, or to the threads that take their records over.
+            let is_behind = record.with_bag(|bag| bag.ripe() >= MAX_BATCH).unwrap_or(true);
+            if !is_behind {
+                self.records.adopt(self, record);
+            }
             // Others' advances serve as well.
             let epoch = Self::epoch(self.records.opening.load(Ordering::Relaxed));
             if record.extra.advanced_to.replace(epoch) != epoch && due == Due::Now {
@@ -416,6 +441,8 @@ unsafe impl Scheme for Epoch {
     }
 
     unsafe fn after_fork_in_child(domain: &State) {
+        // Relaxed: nobody else is there.
+        domain.is_advancing.store(false, Ordering::Relaxed);
         // SAFETY: the caller's.
         unsafe { domain.records.after_fork_in_child(|_| ()) }
     }

@@ -19,9 +19,9 @@
 //!   it is here so that the end of a section finds all that is out of the ordinary by one compare.
 //! - `LEASED`: the record is given up when the section ends.
 //!
-//! A domain has such a word, too, [`opening`](crate::records::Records::opening), with one open section in it: a section is
-//! opened by copying it. An idle record's word is 0, or has `FULL`, or, for the moment that a lease
-//! takes to open its section, `LEASED`.
+//! A domain has such a word, too, [`opening`](crate::records::Records::opening), with one open section
+//! in it: a section is opened by copying it. An idle record's word is 0, or has `FULL`, or, for the
+//! moment that a lease takes to open its section, `LEASED`.
 //!
 //! # Invariants
 //!

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier as Meeting};
 use std::thread;
 
-use common::{Domain, Epoch, Reclaimer, Scheme, epoch, hazard};
+use common::{Domain, Epoch, Hazard, Reclaimer, Scheme, epoch, hazard};
 use sexton::{Atomic, Guard, Ptr, hazard::SLOTS};
 
 /// Fewer where everything takes longer.
@@ -315,4 +315,45 @@ fn epoch_frees_no_crowd_for_one_large_object() {
     assert!(freed < 600, "{freed} were freed in one operation");
     domain.collect();
     assert_eq!(now(), 0);
+}
+
+/// Threads come and go, and leave more than the one that stays frees when it retires: a large object now
+/// and then, or a few small ones.
+fn keeps_up_with_those_who_exit<S: Scheme>(retires: impl Fn(&Domain<S>, &Arc<Waiting>)) {
+    const ROUNDS: usize = sized(400, 200, 12);
+    const EACH: usize = sized(1000, 1000, 100);
+    let domain = Domain::<S>::new();
+    let waiting = Arc::new(Waiting::default());
+    let mut most = 0;
+    for _ in 0..ROUNDS {
+        let worker = || (0..EACH).for_each(|_| retire_new::<8, _>(&domain.pin(), &waiting));
+        thread::scope(|scope| _ = (scope.spawn(worker), scope.spawn(worker)));
+        retires(&domain, &waiting);
+        most = most.max(waiting.now.load(Ordering::Relaxed));
+    }
+    assert!(most < 20 * EACH as u64, "{most}");
+    domain.collect();
+    assert_eq!(waiting.now.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn threads_that_exit_leave_no_more_than_is_freed_beside_large_objects() {
+    fn keeps_up<S: Scheme>() {
+        keeps_up_with_those_who_exit::<S>(|domain, waiting| {
+            retire_new::<{ 64 << 10 }, _>(&domain.pin(), waiting);
+        });
+    }
+    keeps_up::<Epoch>();
+    keeps_up::<Hazard>();
+}
+
+#[test]
+fn threads_that_exit_leave_no_more_than_is_freed_beside_small_objects() {
+    fn keeps_up<S: Scheme>() {
+        keeps_up_with_those_who_exit::<S>(|domain, waiting| {
+            (0..64).for_each(|_| retire_new::<8, _>(&domain.pin(), waiting));
+        });
+    }
+    keeps_up::<Epoch>();
+    keeps_up::<Hazard>();
 }

@@ -5,11 +5,11 @@ mod common;
 
 use std::borrow::Borrow;
 use std::cell::Cell;
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 use std::thread;
 
-use common::{Ledger, Reclaimer, Subject, Tracked, for_each_scheme, on_threads, sized};
+use common::{Alike, Ledger, Reclaimer, Subject, Tracked, for_each_scheme, on_threads, sized};
 use sexton::hash_map::Operation;
 use sexton::{HashMap, Queue, RcuCell, Stack};
 
@@ -355,20 +355,6 @@ impl PartialEq for Value {
         self.0 == other.0
     }
 }
-
-/// Hashes everything to the same.
-#[derive(Clone, Default)]
-struct Same;
-
-impl Hasher for Same {
-    fn finish(&self) -> u64 {
-        5
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-}
-
-type Alike = BuildHasherDefault<Same>;
 
 /// Keys that no operation below touches, but for `retain` and `clear`.
 const OTHERS: u64 = sized(4, 2) as u64;

@@ -2,22 +2,8 @@
 
 mod common;
 
-use std::hash::{BuildHasherDefault, Hasher};
-
-use common::{Ledger, Reclaimer, Subject, Tracked, for_each_scheme, sized};
+use common::{Alike, Ledger, Reclaimer, Subject, Tracked, for_each_scheme, sized};
 use sexton::{Domain, Epoch, HashMap, Hazard, Protection, Scheme};
-
-/// Hashes everything to the same.
-#[derive(Clone, Default)]
-struct Same;
-
-impl Hasher for Same {
-    fn finish(&self) -> u64 {
-        7
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-}
 
 /// Old tables are few, and large: they do not wait for a batch of objects.
 #[test]
@@ -72,7 +58,7 @@ for_each_scheme! {
     fn hashes_that_are_all_alike_do_not_grow_it_without_end(subject) {
         const ENTRIES: u64 = sized(600, 16) as u64;
         let (domain, ledger) = (subject.domain(), Ledger::new());
-        let hasher = BuildHasherDefault::<Same>::default();
+        let hasher = Alike::default();
         let map =
             HashMap::with_capacity_and_hasher_and_reclaimer(0, hasher, domain.clone());
         for key in 0..ENTRIES {

@@ -15,7 +15,8 @@
 //! 3. *Commit.* CAS the old slot from the frozen entry to MOVED.
 //!
 //! *A search* looks for a key in the root table. If it is not there, and a frozen slot was met on
-//! its path (frozen, moved or empty), it looks in the next table as well.
+//! its path (frozen, moved or empty), it looks in the next table as well; so it does if its path goes
+//! once around (all slots are taken, maybe for good: SPENT is final as it is), and there is one.
 //!
 //! *A writer* changes an entry that it finds, not frozen, in the root table, by a CAS on its slot; so
 //! it does with a tombstone of its mark, if it has met nothing frozen. It puts a new key into an empty
@@ -46,8 +47,9 @@
 //!   that moment; or at one that was passed: so it was put in there since, which T3 excludes for slots
 //!   of its mark, and the empty one was not passed; or it was moved, and the search has met
 //!   MOVED, and looks in the next table: if it is not there now, it has been removed meanwhile. If
-//!   the end is frozen, or the search went round, the key cannot come into the root table any more,
-//!   and what it holds of it was seen.
+//!   the end is frozen, or the search went round, the key cannot come into the root table any more
+//!   (but in its tombstone, as above), and what it holds of it was seen; so it is there, or in the next
+//!   table, which is looked at.
 //! - **M5.** *One migration at a time.* `next` of a table is set while it is the root. So there are at
 //!   most two tables that anybody works in, and who finds a frozen slot in the next one finds that
 //!   the root has moved on, and begins again.

@@ -107,6 +107,8 @@ impl<K, V> Table<K, V> {
             passed += 1;
             at = self.after(at);
         }
+        // M4.
+        met_frozen |= passed == self.len() && self.has_next();
         let last = last.min(self.last_hash(home, passed));
         Scan { group: group.filter(|group| group.hash <= last), last, met_frozen }
     }

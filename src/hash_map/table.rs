@@ -129,7 +129,7 @@ pub(super) struct Search<N> {
     pub(super) word: Word<N>,
     /// How many slots were passed before.
     pub(super) passed: usize,
-    /// Whether there was a frozen one: frozen entry, empty or moved.
+    /// Whether there was a frozen one: frozen entry, empty or moved; or, as none is empty, a next table.
     pub(super) met_frozen: bool,
 }
 
@@ -251,7 +251,8 @@ impl<K, V> Table<K, V> {
             met_frozen |= word.is_frozen();
             let next = (at + 1) & last;
             if next == home {
-                return ends(End::Round, at, word, met_frozen);
+                // M4: if there is a next table, the key may have gone there.
+                return ends(End::Round, at, word, met_frozen | self.has_next());
             }
             at = next;
         }
@@ -281,6 +282,11 @@ impl<K, V> Table<K, V> {
                     word.cover_node(node, slot, shield).ok()?;
                     // SAFETY: as in `meet`.
                     let node = unsafe { shield.as_ref() }?;
+                    if Mark::of(node.hash) != mark {
+                        // Where words have no bits of the hash. (It stays so: W2.)
+                        at += 1;
+                        continue;
+                    }
                     return ((MODEL || node.hash == hash) && is(node)).then_some(true);
                 }
                 Glance::Other => at += 1,

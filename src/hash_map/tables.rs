@@ -401,7 +401,24 @@ impl<K, V> Tables<K, V> {
 
 #[cfg(all(test, not(any(loom, crossbeam_loom))))]
 mod tests {
+    use super::Word;
     use crate::{Epoch, HashMap, Reclaimer};
+
+    /// M4: what it looks for may have gone there.
+    #[test]
+    fn who_goes_once_around_looks_in_the_next_table() {
+        let map = HashMap::<u64, u64>::with_capacity(48);
+        let guard = Epoch.pin();
+        let root = map.tables.root(&guard).unwrap();
+        // As when as many keys of one mark have come and gone.
+        root.slots().iter().for_each(|slot| Word::SPENT.store_exclusive(slot));
+        map.tables.start(&guard, Some(&root), 2 * root.len()).unwrap();
+        map.insert(7, 70);
+        assert!(map.tables.root(&guard).unwrap().ptr() == root.ptr(), "too soon for this test");
+        assert_eq!(map.get(&7), Some(70));
+        assert_eq!(map.pin().keys().map(|key| *key).collect::<Vec<_>>(), [7]);
+        assert_eq!(map.get(&8), None);
+    }
 
     /// T3: else the path of a hot key would grow, and the table be exchanged again and again.
     #[test]

@@ -96,8 +96,8 @@ use crate::sync::counter::{AtomicIsize, Relaxed};
 /// In ascending order, or descending, and from both ends. A key that is in the map from the
 /// iteration's begin to its end is seen exactly once, with its value at the moment when the
 /// iteration got there. A key that is inserted or removed meanwhile may be seen or not. What a step
-/// brings was, at a moment during the step, the next one in the map. A step forward takes constant time (but a search where entries are removed under the iteration), a step
-/// back is a search.
+/// brings was, at a moment during the step, the next one in the map. A step forward takes constant
+/// time (but a search where entries are removed under the iteration), a step back is a search.
 ///
 /// # When to use a lock instead
 /// `Mutex<BTreeMap>` keeps a dozen entries in a node, so it touches far fewer cache lines: it is

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test file uses its part of this")]
 
+use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::resume_unwind;
 use std::thread;
 
@@ -107,6 +108,20 @@ pub(crate) fn symmetric_hazard() -> Domain<Hazard> {
 /// Hazard pointers with batches of 64 objects.
 pub(crate) fn hazard_of_small_batches() -> Domain<Hazard> {
     hazard::Builder::new().max_batch(64).build()
+}
+
+/// Hashes everything to the same.
+#[derive(Clone, Default)]
+pub(crate) struct Same;
+
+pub(crate) type Alike = BuildHasherDefault<Same>;
+
+impl Hasher for Same {
+    fn finish(&self) -> u64 {
+        7
+    }
+
+    fn write(&mut self, _: &[u8]) {}
 }
 
 /// `many` natively, `few` under Miri.

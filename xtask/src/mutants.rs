@@ -9,6 +9,7 @@
 //! # caught by: asan queue
 //! # caught by: shuttle stopped::queue::hazard
 //! # caught by: unit recycler::tests::each_class_has_blocks_of_one_size
+//! # caught by: bound epoch_frees_no_crowd_for_one_large_object
 //! ```
 //!
 //! All are named in full, but for tests under AddressSanitizer, of which a part of their names is enough.
@@ -26,7 +27,7 @@ use std::time::{Duration, Instant};
 use crate::sanitize;
 use crate::shell::{Ended, Result, run as run_command, seconds, try_for};
 use crate::shuttle;
-use crate::tree::{Mode, Workspace, apply, build, check_applies, models, unit_tests};
+use crate::tree::{Mode, Workspace, apply, build, check_applies, models, plain_tests};
 
 /// A test that takes longer has not caught anything.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -72,15 +73,18 @@ enum Runner {
     Model(Mode),
     Shuttle,
     Unit,
+    /// Of `tests/bound.rs`.
+    Bound,
     AddressSanitizer,
 }
 
 impl Runner {
-    const ALL: [(&'static str, Self); 5] = [
+    const ALL: [(&'static str, Self); 6] = [
         ("loom", Self::Model(Mode::Loom)),
         ("crossbeam_loom", Self::Model(Mode::CrossbeamLoom)),
         ("shuttle", Self::Shuttle),
         ("unit", Self::Unit),
+        ("bound", Self::Bound),
         ("asan", Self::AddressSanitizer),
     ];
 }
@@ -162,7 +166,8 @@ impl Cage {
         match runner {
             Runner::Model(mode) => models(&self.workspace, &self.copy, Some(&self.loom), mode),
             Runner::Shuttle => shuttle::scenarios(&self.workspace, &self.copy),
-            Runner::Unit => unit_tests(&self.workspace, &self.copy),
+            Runner::Unit => plain_tests(&self.workspace, &self.copy, "--lib"),
+            Runner::Bound => plain_tests(&self.workspace, &self.copy, "--test=bound"),
             Runner::AddressSanitizer => sanitize::address(&self.workspace, &self.copy),
         }
     }

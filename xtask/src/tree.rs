@@ -218,11 +218,12 @@ pub(crate) fn models(
     cargo
 }
 
-/// The command that builds the library's unit tests in a copy, or builds and runs them.
-pub(crate) fn unit_tests(workspace: &Workspace, copy: &Path) -> Command {
+/// The command that builds the library's unit tests (`--lib`) in a copy, or those of one file, or builds
+/// and runs them.
+pub(crate) fn plain_tests(workspace: &Workspace, copy: &Path, which: &str) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
-        .args(["test", "--package=sexton", "--lib"])
+        .args(["test", "--package=sexton", which])
         .current_dir(copy)
         .env("CARGO_TARGET_DIR", workspace.target("unit"));
     cargo
