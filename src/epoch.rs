@@ -99,6 +99,9 @@ const MAX_BATCH: usize = 1536;
 /// How many epochs an object waits. See the [module](self): 2 is one too few.
 const DISTANCE: usize = 3;
 
+/// So many objects more are freed at a time where more than [`MAX_BATCH`] are ripe.
+const MORE_WHEN_BEHIND: usize = 64;
+
 /// Whether the counter of epochs goes round in the life of a process.
 const GOES_ROUND: bool = usize::BITS < 64;
 
@@ -191,20 +194,22 @@ impl State {
         age >= DISTANCE * EPOCH
     }
 
-    /// Moves what is old enough to the ripe ones; says whether it is time to advance.
+    /// Moves what is old enough to the ripe ones; says whether it is time to advance, and whether so
+    /// much is ripe that freeing is behind.
     ///
     /// # Safety
     /// The calling thread owns the record.
-    unsafe fn ripen_old(&self, record: &Record<Progress>) -> Due {
+    unsafe fn ripen_old(&self, record: &Record<Progress>) -> (Due, bool) {
         let ripen = |bag: &mut Bag| {
             // Acquire: 2. of the module's head. After the bag was had, so no stamp in it is newer.
             let now = self.records.opening.load(Ordering::Acquire);
             bag.ripen(|stamp| Self::is_ripe(now, stamp));
             // SAFETY: the caller's.
-            unsafe { record.due(bag, self.records.batch().min(MAX_BATCH)) }
+            let due = unsafe { record.due(bag, self.records.batch().min(MAX_BATCH)) };
+            (due, bag.ripe() >= MAX_BATCH)
         };
         // SAFETY: the caller's.
-        unsafe { record.with_bag(ripen) }.unwrap_or(Due::Not)
+        unsafe { record.with_bag(ripen) }.unwrap_or((Due::Not, false))
     }
 
     /// Moves the domain's epoch on.
@@ -285,13 +290,15 @@ impl Ripens<Progress> for State {
     unsafe fn ripen(&self, record: &Record<Progress>) -> usize {
         // SAFETY: the caller's.
         unsafe {
-            let due = self.ripen_old(record);
+            let (due, is_behind) = self.ripen_old(record);
+            // What an exited thread has left, or what has waited for a stalled one, is freed a little faster
+            // than this thread retires.
+            let more = if is_behind { MORE_WHEN_BEHIND } else { 0 };
             if due == Due::Not {
-                return 0;
+                return more;
             }
-            // What was adopted is freed as fast as this thread retires. If that is slow, others' bags are
-            // left to others, or to the threads that take their records over.
-            let is_behind = record.with_bag(|bag| bag.ripe() >= MAX_BATCH).unwrap_or(true);
+            // And as long as there is such, others' bags are left to others, or to the threads that take
+            // their records over.
             if !is_behind {
                 self.records.adopt(self, record);
             }
@@ -299,7 +306,7 @@ impl Ripens<Progress> for State {
             let epoch = Self::epoch(self.records.opening.load(Ordering::Relaxed));
             if record.extra.advanced_to.replace(epoch) != epoch && due == Due::Now {
                 record.with_bag(|bag| record.mark(bag));
-                return 0;
+                return more;
             }
             if due == Due::Heavily {
                 // What weighs so much may stand in a block that is far from full.
@@ -313,7 +320,7 @@ impl Ripens<Progress> for State {
                 }
                 moved += 1;
                 record.extra.advanced_to.set(epoch.wrapping_add(moved * EPOCH));
-                if self.ripen_old(record) != Due::Heavily || moved == DISTANCE {
+                if self.ripen_old(record).0 != Due::Heavily || moved == DISTANCE {
                     break advance;
                 }
             };
@@ -323,8 +330,7 @@ impl Ripens<Progress> for State {
             if last == Advance::Moved || (last == Advance::Obstructed && moved == 0) {
                 record.with_bag(|bag| record.mark(bag));
             }
-            // What was adopted is not old enough yet.
-            0
+            more
         }
     }
 

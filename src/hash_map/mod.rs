@@ -95,6 +95,10 @@ use crate::scheme::Scheme;
 /// removal, if not by the first one, and done little by little by the next ones. While there is no
 /// memory for another table, the map goes on with the one it has until all slots are used.
 ///
+/// In a map that is larger than the processor's caches nearly each access is to two pages which the
+/// processor has not at hand. It is the allocator that can give it larger ones (that of glibc does so
+/// with `GLIBC_TUNABLES=glibc.malloc.hugetlb=1` in the environment).
+///
 /// # Iteration
 /// A key that is in the map from the iteration's begin to its end is seen exactly once, whatever
 /// happens to other keys and however often the table is exchanged; with its value at the moment when

@@ -19,8 +19,8 @@
 //!   name a difference, from what was found to the own. If others have claimed between the look and a
 //!   fetch-and-add, the name is nobody's then, and the next one sets it right.
 //! - **N2.** Nothing but waiting depends on a name. Threads that have no number, as they only ever were
-//!   in domains of other crates, have one name; so have, where a word has 32 bits, those whose numbers
-//!   end in the same 8. Such threads learn of one another from failed CASes.
+//!   in domains of other crates, have one name; so have those that are exiting, and, where a word has 32
+//!   bits, those whose numbers end in the same 8. Such threads learn of one another from failed CASes.
 //! - **N3.** Numbers do not run into names: there are fewer cells, and each thread is beyond the last
 //!   one by 1 at most.
 
