@@ -159,7 +159,8 @@ pub trait Reclaimer: Clone + Send + Sync + 'static + sealed::Sealed {
     /// Forgets the threads that do not exist in this process, as it is a child of `fork`.
     ///
     /// A domain works in a child without this. But where another thread of the parent had a guard
-    /// open, it stays open in the child, and keeps memory for ever: after this call it does not.
+    /// open, it stays open in the child, and keeps memory for ever: after this call it does not. (Where
+    /// words have 32 bits, so it is with [`Epoch`](crate::Epoch) where one was just about to reclaim.)
     /// What such a thread was retiring at the very moment is leaked.
     ///
     /// With the schemes of other crates it does nothing.

@@ -85,7 +85,7 @@ use core::ptr;
 
 use crate::bag::Bag;
 use crate::builder::{Configurable, Settings};
-use crate::record::{Due, EPOCH, Record};
+use crate::record::{Due, EPOCH, MAX_BATCH_BYTES, Record};
 use crate::records::{Records, Ripens};
 use crate::retired::{Retired, Vtable};
 use crate::scheme::{GlobalScheme, GuardScoped, Protection, Scheme, Stats};
@@ -117,7 +117,8 @@ const GOES_ROUND: bool = usize::BITS < 64;
 ///
 /// **Memory**: each thread that retires leaves a few batches of objects pending, of 256 to 1536
 /// objects or 64 KiB to 1 MiB each, as barriers are cheap or dear, until others collect; and keeps
-/// up to 64 KiB of node blocks for its next nodes. [`Builder`] sets both.
+/// up to 64 KiB of node blocks for its next nodes. [`Builder`] sets both. Who retires takes over what
+/// exited threads have left, as long as less than a batch of objects is ripe that it has yet to free.
 ///
 /// ```
 /// use sexton::{Epoch, Stack};
@@ -308,10 +309,12 @@ impl Ripens<Progress> for State {
                 record.with_bag(|bag| record.mark(bag));
                 return more;
             }
-            if due == Due::Heavily {
+            record.with_bag(|bag| {
                 // What weighs so much may stand in a block that is far from full.
-                record.with_bag(|bag| bag.seal(|| self.stamp()));
-            }
+                if bag.fresh_bytes() >= MAX_BATCH_BYTES {
+                    bag.seal(|| self.stamp());
+                }
+            });
             let mut moved = 0;
             let last = loop {
                 let advance = self.advance(record, due >= Due::Urgently);
@@ -499,12 +502,29 @@ mod tests {
     use crate::domain::Reclaimer;
     use crate::retired::Owner;
 
-    /// Owns a table, or says so.
-    struct Table;
+    /// Owns so many bytes, or says so.
+    struct Table(usize);
+
+    const LARGE: Table = Table(4 << 20);
 
     impl Owner for Table {
         fn owned_bytes(&self) -> usize {
-            4 << 20
+            self.0
+        }
+    }
+
+    fn retire_table(domain: &Domain, table: Table) {
+        let guard = domain.pin();
+        let Ok(table) = guard.try_owner(table) else { panic!("there is memory") };
+        // SAFETY: made in this guard's domain, known to nobody else.
+        unsafe { guard.retire_owner(table.into_ptr()) };
+    }
+
+    fn retire_small(domain: &Domain, count: usize) {
+        let guard = domain.pin();
+        for number in 0..count {
+            // SAFETY: as above.
+            unsafe { guard.retire(guard.owned(number).into_ptr()) };
         }
     }
 
@@ -512,11 +532,48 @@ mod tests {
     fn what_weighs_much_waits_for_nothing_else_to_be_retired() {
         let domain = Domain::new();
         let guard = domain.pin();
-        let Ok(table) = guard.try_owner(Table) else { panic!("there is memory") };
-        // SAFETY: made in this guard's domain, known to nobody else.
-        unsafe { guard.retire_owner(table.into_ptr()) };
+        retire_table(&domain, LARGE);
         assert!(domain.stats().pending_bytes > 4 << 20);
         drop(guard);
         assert_eq!((domain.stats().pending, domain.stats().pending_bytes), (0, 0));
+    }
+
+    #[test]
+    fn what_weighs_less_waits_for_a_few_more() {
+        let domain = Domain::new();
+        for bytes in [100 << 10, 500 << 10, 1 << 20, 1900 << 10] {
+            for _ in 0..200 {
+                retire_table(&domain, Table(bytes));
+                let stats = domain.stats();
+                assert!(stats.pending_bytes < 10 << 20, "{} of {bytes}", stats.pending);
+            }
+        }
+    }
+
+    #[test]
+    fn who_is_behind_adopts_nothing() {
+        let domain = Domain::new();
+        let are_left = || {
+            domain.domain().records.iter().filter(|record| record.is_left_with_objects()).count()
+        };
+        retire_small(&domain, 2 * MAX_BATCH);
+        // All of them are ripe now, and a few were freed.
+        retire_table(&domain, LARGE);
+        assert!(domain.stats().pending as usize > MAX_BATCH);
+        let exits = {
+            let domain = domain.clone();
+            std::thread::spawn(move || retire_small(&domain, 5))
+        };
+        exits.join().unwrap();
+        assert_eq!(are_left(), 1);
+        retire_table(&domain, LARGE);
+        assert_eq!(are_left(), 1);
+        // It is not so for ever.
+        for _ in 0..10 {
+            retire_table(&domain, LARGE);
+        }
+        assert_eq!(are_left(), 0);
+        domain.collect();
+        assert_eq!(domain.stats().pending, 0);
     }
 }

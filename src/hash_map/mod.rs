@@ -64,7 +64,8 @@ use crate::scheme::Scheme;
 ///
 /// # Progress
 /// Lock-free: an operation starts again only when another one has succeeded in its way, and none
-/// waits for a thread that sleeps, in whatever it was doing. Lookups write nothing that is shared.
+/// waits for a thread that sleeps, in whatever it was doing. Lookups write nothing that is
+/// shared (but where a table without an empty slot is being exchanged).
 /// While the table is being exchanged for another one, each writer moves a few entries, and so does
 /// an iteration that comes to such a place.
 ///
