@@ -364,7 +364,10 @@ for_each_scheme! {
             assert!(with_memory_for(1, || pinned.insert(key, value)).is_none());
         }
         let gone = |key| {
-            domain.collect();
+            // So that retiring needs no memory.
+            if key % 16 == 0 {
+                domain.collect();
+            }
             let pinned = map.pin();
             without_memory(|| pinned.remove(&key).is_some())
         };
