@@ -2,7 +2,7 @@
 //!
 //! Objects are in blocks:
 //!
-//! - *fresh* ones, which somebody may protect: in one block that is open, and, when that is full, in
+//! - *fresh* ones, which somebody may protect: in one block that is open, and, when that is sealed, in
 //!   a queue of blocks that were *sealed* with a stamp: a number that says when its last object had
 //!   been retired (an epoch, or a barrier's ticket).
 //! - *ripe* ones, which nobody can protect any more: in another queue.
@@ -303,6 +303,14 @@ impl Bag {
         // SAFETY: ours, and valid.
         unsafe { block.as_mut() }.stamp = stamp();
         self.push_sealed(block);
+    }
+
+    /// Seals the open block if what is in it has so many bytes, and there is a block for what comes next.
+    #[inline]
+    pub(crate) fn seal_what_weighs(&mut self, bytes: usize, stamp: impl FnOnce() -> u64) {
+        if self.open().is_some_and(|open| open.bytes >= bytes) && self.keep_reserve() {
+            self.seal(stamp);
+        }
     }
 
     fn push_sealed(&mut self, block: NonNull<Block>) {

@@ -6,8 +6,8 @@
 //!
 //! - *Pin*: copy the domain's epoch into the thread's record, where all can see it; light barrier.
 //! - *Unpin*: mark the record idle.
-//! - *Retire*: put the object into the thread's own bag. Each full block of the bag is stamped with
-//!   the domain's epoch, read after a full fence.
+//! - *Retire*: put the object into the thread's own bag. Each block of the bag that is full, or weighs
+//!   much, is stamped with the domain's epoch, read after a full fence.
 //! - *Advance*, after so many retires, and only then: heavy barrier; if every record is idle or has
 //!   the domain's epoch, the domain's epoch becomes one greater.
 //! - *Free*: a block whose stamp is 3 epochs old (`DISTANCE`). Its owner frees it, a few objects at
@@ -85,7 +85,7 @@ use core::ptr;
 
 use crate::bag::Bag;
 use crate::builder::{Configurable, Settings};
-use crate::record::{Due, EPOCH, MAX_BATCH_BYTES, Record};
+use crate::record::{Due, EPOCH, MIN_BATCH_BYTES, Record};
 use crate::records::{Records, Ripens};
 use crate::retired::{Retired, Vtable};
 use crate::scheme::{GlobalScheme, GuardScoped, Protection, Scheme, Stats};
@@ -99,7 +99,7 @@ const MAX_BATCH: usize = 1536;
 /// How many epochs an object waits. See the [module](self): 2 is one too few.
 const DISTANCE: usize = 3;
 
-/// So many objects more are freed at a time where more than [`MAX_BATCH`] are ripe.
+/// So many objects more are freed at a time where [`MAX_BATCH`] or more are ripe.
 const MORE_WHEN_BEHIND: usize = 64;
 
 /// Whether the counter of epochs goes round in the life of a process.
@@ -116,7 +116,7 @@ const GOES_ROUND: bool = usize::BITS < 64;
 /// memory), of 1 KiB now and then when retiring. Nothing waits for another thread, ever.
 ///
 /// **Memory**: each thread that retires leaves a few batches of objects pending, of 256 to 1536
-/// objects or 64 KiB to 1 MiB each, as barriers are cheap or dear, until others collect; and keeps
+/// objects or 64 to 384 KiB each, as barriers are cheap or dear, until others collect; and keeps
 /// up to 64 KiB of node blocks for its next nodes. [`Builder`] sets both. Who retires takes over what
 /// exited threads have left, as long as less than a batch of objects is ripe that it has yet to free.
 ///
@@ -303,18 +303,14 @@ impl Ripens<Progress> for State {
             if !is_behind {
                 self.records.adopt(self, record);
             }
+            // What weighs much may stand in a block that is far from full: it does not wait for the rest.
+            record.with_bag(|bag| bag.seal_what_weighs(MIN_BATCH_BYTES, || self.stamp()));
             // Others' advances serve as well.
             let epoch = Self::epoch(self.records.opening.load(Ordering::Relaxed));
             if record.extra.advanced_to.replace(epoch) != epoch && due == Due::Now {
                 record.with_bag(|bag| record.mark(bag));
                 return more;
             }
-            record.with_bag(|bag| {
-                // What weighs so much may stand in a block that is far from full.
-                if bag.fresh_bytes() >= MAX_BATCH_BYTES {
-                    bag.seal(|| self.stamp());
-                }
-            });
             let mut moved = 0;
             let last = loop {
                 let advance = self.advance(record, due >= Due::Urgently);

@@ -118,10 +118,10 @@ pub(crate) enum Due {
 }
 
 /// Bytes retired for each heavy barrier, where one is dear: so many, at most, and an object more.
-pub(crate) const MAX_BATCH_BYTES: usize = 1 << 20;
+const MAX_BATCH_BYTES: usize = 1 << 20;
 
 /// And where one is cheap: what waits stays in the processor's cache, until it is used again.
-const MIN_BATCH_BYTES: usize = 64 << 10;
+pub(crate) const MIN_BATCH_BYTES: usize = 64 << 10;
 
 /// In between, so many for each object of a batch.
 const BYTES_PER_OBJECT: usize = 256;

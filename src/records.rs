@@ -206,7 +206,7 @@ pub(crate) trait Ripens<X> {
     fn stamp(&self) -> u64;
 
     /// Moves what can be freed to the ripe ones, if it is time; runs no user code. Says how many
-    /// objects more should be freed now, as they were other threads'.
+    /// objects more should be freed now, as they were other threads', or have waited for long.
     ///
     /// # Safety
     /// The calling thread owns the record.
