@@ -538,7 +538,7 @@ mod tests {
     fn what_weighs_less_waits_for_a_few_more() {
         let domain = Domain::new();
         for bytes in [100 << 10, 500 << 10, 1 << 20, 1900 << 10] {
-            for _ in 0..200 {
+            for _ in 0..if cfg!(miri) { 70 } else { 200 } {
                 retire_table(&domain, Table(bytes));
                 let stats = domain.stats();
                 assert!(stats.pending_bytes < 10 << 20, "{} of {bytes}", stats.pending);
