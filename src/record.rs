@@ -140,6 +140,8 @@ pub(crate) struct Record<X> {
     mark: Cell<Load>,
     /// Owner's: whether there was no memory for the bag's reserve.
     pub(crate) reserve_is_missing: Cell<bool>,
+    /// Owner's: the record at which the next look for what exited threads have left begins.
+    pub(crate) adopts_from: Cell<usize>,
     /// How many objects are in the bag of a record that nobody owns; a hint.
     left: Hint,
     /// Whether the owner collects, and so needs no help with its bag; a hint.
@@ -178,6 +180,7 @@ impl<X: Default> Record<X> {
             tidied_at: Cell::new((0, 0)),
             mark: Cell::new(Load::default()),
             reserve_is_missing: Cell::new(!reserve_is_there),
+            adopts_from: Cell::new(0),
             left: Hint::new(0),
             collecting: Hint::new(0),
             recycler: UnsafeCell::new(Recycler::new(settings.recycle)),

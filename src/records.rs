@@ -505,15 +505,23 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     }
 
     /// Moves what is in the bag of one thread that has exited to the bag of `record`; says how many
-    /// objects that is.
+    /// objects that is. It begins where the last look has ended: so threads that come and go, and leave
+    /// something each time, do not hide what others have left.
     ///
     /// # Safety
     /// The calling thread owns the record.
     pub(crate) unsafe fn adopt(&self, scheme: &impl Ripens<X>, record: &Record<X>) -> usize {
-        // SAFETY: the caller's.
-        let mut adopted =
-            self.iter().map(|other| unsafe { self.adopt_from(scheme, record, other) });
-        adopted.find(|objects| *objects > 0).unwrap_or(0)
+        let start = record.adopts_from.get();
+        let all = || self.iter().enumerate();
+        for (index, other) in all().skip(start).chain(all().take(start)) {
+            // SAFETY: the caller's.
+            let objects = unsafe { self.adopt_from(scheme, record, other) };
+            if objects > 0 {
+                record.adopts_from.set(index + 1);
+                return objects;
+            }
+        }
+        0
     }
 
     /// As [`adopt`](Self::adopt), from this record, if its thread has exited.
@@ -637,5 +645,60 @@ impl<X> Records<X> {
 impl<X> fmt::Debug for Records<X> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Records").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(any(loom, crossbeam_loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::retired::Vtable;
+
+    /// A scheme under which nothing ripens.
+    struct Never;
+
+    impl Ripens<()> for Never {
+        const MORE_FOR_BYTES: usize = 0;
+
+        fn stamp(&self) -> u64 {
+            0
+        }
+
+        unsafe fn ripen(&self, _: &Record<()>) -> usize {
+            0
+        }
+
+        unsafe fn ripen_all(&self, _: &Record<()>) {}
+    }
+
+    /// As if the record's thread had exited with one object in its bag.
+    fn leave_one(records: &Records<()>, index: usize) {
+        let record = records.at(index).record().unwrap();
+        assert!(record.take(thread::identity(), &records.opening));
+        let object = Box::into_raw(Box::new(7_u64)).cast();
+        // SAFETY: from a box, and known to nobody else; the record was just taken.
+        unsafe {
+            let object = Retired::new(ptr::NonNull::new_unchecked(object), Vtable::of::<(), u64>());
+            assert!(Records::push(&Never, record, object).is_ok());
+            record.give_up();
+        }
+    }
+
+    #[test]
+    fn who_exits_again_and_again_does_not_hide_what_others_have_left() {
+        let mut records = Records::<()>::new(Settings::DEFAULT);
+        let mine = records.at(0).record().unwrap();
+        assert!(mine.take(thread::identity(), &records.opening));
+        (1..=9).for_each(|index| leave_one(&records, index));
+        for _ in 1..=9 {
+            // SAFETY: taken above.
+            assert_eq!(unsafe { records.adopt(&Never, mine) }, 1);
+            if !records.at(1).record().unwrap().is_left_with_objects() {
+                leave_one(&records, 1);
+            }
+        }
+        let left =
+            (1..=9).filter(|index| records.at(*index).record().unwrap().is_left_with_objects());
+        assert_eq!(left.collect::<Vec<_>>(), [1]);
+        records.drain();
     }
 }
