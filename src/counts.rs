@@ -3,10 +3,13 @@
 use crate::scheme::Stats;
 use crate::sync::counter::{AtomicU64, Relaxed};
 
-/// Adds to a counter that the calling thread alone writes, which is cheaper than for all.
+/// Adds to a counter that the calling thread alone writes, which is cheaper than for all; returns the
+/// sum.
 #[inline]
-pub(crate) fn add_alone(counter: &AtomicU64, amount: u64) {
-    counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed);
+pub(crate) fn add_alone(counter: &AtomicU64, amount: u64) -> u64 {
+    let sum = counter.load(Relaxed).wrapping_add(amount);
+    counter.store(sum, Relaxed);
+    sum
 }
 
 /// A few objects that were reclaimed.
@@ -43,11 +46,12 @@ impl Counts {
         }
     }
 
-    /// As [`retired`](Self::retired), for counts that the calling thread alone writes.
+    /// As [`retired`](Self::retired), for counts that the calling thread alone writes; returns how many
+    /// objects that is now.
     #[inline]
-    pub(crate) fn retired_alone(&self, bytes: usize) {
-        add_alone(&self.retired, 1);
+    pub(crate) fn retired_alone(&self, bytes: usize) -> u64 {
         add_alone(&self.retired_bytes, bytes as u64);
+        add_alone(&self.retired, 1)
     }
 
     /// So many objects were reclaimed, for counts that the calling thread alone writes.
@@ -60,10 +64,16 @@ impl Counts {
         }
     }
 
-    /// How many objects, and how many bytes, were retired.
+    /// How many objects were retired.
     #[inline]
-    pub(crate) fn retired_so_far(&self) -> (u64, u64) {
-        (self.retired.load(Relaxed), self.retired_bytes.load(Relaxed))
+    pub(crate) fn retired_so_far(&self) -> u64 {
+        self.retired.load(Relaxed)
+    }
+
+    /// How many bytes these were.
+    #[inline]
+    pub(crate) fn retired_bytes_so_far(&self) -> u64 {
+        self.retired_bytes.load(Relaxed)
     }
 
     /// The sum over all of them.

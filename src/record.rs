@@ -56,7 +56,8 @@
 use core::cell::{Cell, UnsafeCell};
 use core::fmt;
 use core::mem::MaybeUninit;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
+use core::slice;
 
 use crate::bag::Bag;
 use crate::barrier;
@@ -390,16 +391,10 @@ impl<X> Record<X> {
     /// The calling thread is the owner.
     #[inline]
     pub(crate) unsafe fn note_retired(&self, bytes: usize) {
-        self.counts.retired_alone(bytes);
-        if self.retired_since() >= PORTION || bytes >= LARGE {
+        let retired = self.counts.retired_alone(bytes);
+        if retired - self.tidied_at.get().0 >= PORTION as u64 || bytes >= LARGE {
             self.flag(TIDY);
         }
-    }
-
-    /// Objects retired since the last attempt to free some.
-    #[inline]
-    fn retired_since(&self) -> usize {
-        (self.counts.retired_so_far().0 - self.tidied_at.get().0) as usize
     }
 
     /// Whether it is worth while to look for what can be freed: not when a few small objects have
@@ -409,7 +404,8 @@ impl<X> Record<X> {
     /// The calling thread is the owner.
     #[inline]
     pub(crate) unsafe fn is_untidy(&self) -> bool {
-        self.word.load(Ordering::Relaxed) & TIDY != 0 || self.retired_since() == 0
+        self.word.load(Ordering::Relaxed) & TIDY != 0
+            || self.counts.retired_so_far() == self.tidied_at.get().0
     }
 
     /// Says that there is nothing left to do at the end of the section.
@@ -504,18 +500,26 @@ impl<X> Record<X> {
     /// Frees objects.
     ///
     /// # Safety
-    /// The calling thread is the owner, and nobody protects the objects.
+    /// The calling thread is the owner, nobody protects the objects, and nobody uses them again.
     #[inline]
-    pub(crate) unsafe fn free(&self, objects: impl Iterator<Item = Retired>) -> Reclaimed {
+    pub(crate) unsafe fn free(&self, objects: &[Retired]) -> Reclaimed {
         let mut sum = Reclaimed::default();
-        for retired in objects {
-            sum.objects += 1;
-            sum.bytes += retired.bytes() as u64;
-            // SAFETY: the caller's; the recycler is the owner's, and user code has run before.
-            let dropped = unsafe {
-                retired.reclaim_with(|block, vtable| (*self.recycler.get()).free(block, vtable))
-            };
-            sum.drop_panics += u64::from(!dropped);
+        // Those with one vtable together: so the way of each is short.
+        for objects in objects.chunk_by(|one, next| ptr::eq(one.vtable(), next.vtable())) {
+            let vtable = objects[0].vtable();
+            sum.objects += objects.len() as u64;
+            if vtable.is_plain() {
+                sum.bytes += (objects.len() * vtable.layout().size()) as u64;
+            } else {
+                for object in objects {
+                    sum.bytes += object.bytes() as u64;
+                    // SAFETY: the caller's.
+                    sum.drop_panics += u64::from(unsafe { !object.drop_value() });
+                }
+            }
+            // SAFETY: their values are gone, or were abandoned half dropped; the recycler is the
+            // owner's, and runs no user code.
+            unsafe { (*self.recycler.get()).free(objects.iter().map(Retired::block), vtable) };
         }
         self.counts.reclaimed_alone(sum);
         sum
@@ -562,7 +566,7 @@ impl<X> Record<X> {
             let taken = unsafe { self.with_bag(|bag| take(bag, &mut room, limit)) };
             let Some(taken @ 1..) = taken else { break };
             // SAFETY: so many were taken, and what is ripe nobody protects.
-            let freed = unsafe { self.free(room[..taken].iter().map(|it| it.assume_init_read())) };
+            let freed = unsafe { self.free(slice::from_raw_parts(room.as_ptr().cast(), taken)) };
             objects += taken;
             bytes += freed.bytes;
         }
@@ -608,7 +612,7 @@ impl<X> Record<X> {
     /// # Safety
     /// The calling thread is the owner.
     pub(crate) unsafe fn portion(&self, at_least: usize, more_for_bytes: usize) -> Portion {
-        let now = self.counts.retired_so_far();
+        let now = (self.counts.retired_so_far(), self.counts.retired_bytes_so_far());
         let before = self.tidied_at.replace(now);
         let objects = at_least.max(2 * (now.0 - before.0) as usize);
         let at_most = objects.saturating_add(more_for_bytes);

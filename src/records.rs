@@ -390,7 +390,8 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     ///
     /// # Safety
     /// The calling thread owns the record, and has a section open.
-    #[inline]
+    // Always: who retires knows the vtable, and then little is left of it.
+    #[inline(always)]
     pub(crate) unsafe fn retire(
         &self,
         scheme: &impl Ripens<X>,
@@ -412,7 +413,7 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     ///
     /// # Safety
     /// The calling thread owns the record.
-    #[inline]
+    #[inline(always)]
     unsafe fn push(
         scheme: &impl Ripens<X>,
         record: &Record<X>,
@@ -616,7 +617,9 @@ impl<X> Records<X> {
             record.owner.swap(DOMAIN_GONE, Ordering::Acquire);
             // SAFETY: the domain is ours alone, and so is the record; nobody protects anything.
             unsafe {
-                record.free(core::iter::from_fn(|| record.with_bag(Bag::pop).flatten()));
+                while let Some(retired) = record.with_bag(Bag::pop).flatten() {
+                    record.free(&[retired]);
+                }
                 (*record.recycler.get()).clear();
             }
         }

@@ -95,26 +95,35 @@ impl Recycler {
         NonNull::new(unsafe { std::alloc::alloc(vtable.layout()) })
     }
 
-    /// Keeps the block of a node, or gives it back to the allocator.
+    /// Keeps the blocks of nodes with one vtable, or gives them back to the allocator.
     ///
     /// # Safety
-    /// The block came from the global allocator with this vtable's layout, and nobody uses it any
+    /// The blocks came from the global allocator with this vtable's layout, and nobody uses them any
     /// more.
     #[inline]
-    pub(crate) unsafe fn free(&mut self, block: NonNull<u8>, vtable: &Vtable) {
+    pub(crate) unsafe fn free(
+        &mut self,
+        blocks: impl Iterator<Item = NonNull<u8>>,
+        vtable: &Vtable,
+    ) {
         let layout = vtable.layout();
-        match vtable.class() {
-            Some(Class(class)) if self.kept_bytes + layout.size() <= self.limit => {
-                let list = &mut self.lists[usize::from(class) % LISTS];
-                let free = block.cast::<Free>();
-                // SAFETY: ours; large enough and aligned for a pointer, as `NODE_ALIGN` is.
-                unsafe { free.write(Free { next: *list }) };
-                *list = free.as_ptr();
-                self.kept_bytes += layout.size();
+        // SAFETY: the caller's.
+        let give_back = |block: NonNull<u8>| unsafe { std::alloc::dealloc(block.as_ptr(), layout) };
+        let Some(Class(class)) = vtable.class() else { return blocks.for_each(give_back) };
+        let list = usize::from(class) % LISTS;
+        let (mut head, mut kept_bytes) = (self.lists[list], self.kept_bytes);
+        for block in blocks {
+            if kept_bytes + layout.size() > self.limit {
+                give_back(block);
+                continue;
             }
-            // SAFETY: the caller's.
-            _ => unsafe { std::alloc::dealloc(block.as_ptr(), layout) },
+            let free = block.cast::<Free>();
+            // SAFETY: ours; large enough and aligned for a pointer, as `NODE_ALIGN` is.
+            unsafe { free.write(Free { next: head }) };
+            head = free.as_ptr();
+            kept_bytes += layout.size();
         }
+        (self.lists[list], self.kept_bytes) = (head, kept_bytes);
     }
 
     /// Gives all blocks back to the allocator.
@@ -159,14 +168,14 @@ mod tests {
         let (small, large) = (Vtable::of::<(), [u64; 2]>(), Vtable::of::<u64, [u64; 2]>());
         let block = recycler.allocate(small).unwrap();
         // SAFETY: from there.
-        unsafe { recycler.free(block, small) };
+        unsafe { recycler.free([block].into_iter(), small) };
         let other = recycler.allocate(large).unwrap();
         assert_ne!(block, other);
         assert_eq!(recycler.allocate(Vtable::of::<u64, u64>()), Some(block));
         // SAFETY: from there.
         unsafe {
-            recycler.free(block, small);
-            recycler.free(other, large);
+            recycler.free([block].into_iter(), small);
+            recycler.free([other].into_iter(), large);
         }
         assert_eq!(recycler.kept_bytes, 40);
         recycler.clear();
@@ -199,10 +208,8 @@ mod tests {
         ];
         for vtable in vtables {
             let blocks: Vec<_> = (0..20).map(|_| recycler.allocate(vtable).unwrap()).collect();
-            for block in blocks {
-                // SAFETY: from there.
-                unsafe { recycler.free(block, vtable) };
-            }
+            // SAFETY: from there.
+            unsafe { recycler.free(blocks.into_iter(), vtable) };
             assert!(recycler.kept_bytes <= 100);
         }
     }

@@ -97,6 +97,12 @@ impl Vtable {
         self.class
     }
 
+    /// Whether its objects own nothing beside their blocks that would have to be dropped or counted.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.drop_value.is_none() && self.owned_bytes.is_none()
+    }
+
     /// Where the value begins, in bytes from the block's start.
     #[inline]
     pub(crate) fn value_offset(&self) -> usize {
@@ -280,31 +286,31 @@ impl Retired {
     pub unsafe fn reclaim(self) -> bool {
         // SAFETY: the caller's; the block came from the global allocator with this layout (I3).
         unsafe {
-            self.reclaim_with(|block, vtable| std::alloc::dealloc(block.as_ptr(), vtable.layout))
+            let dropped = self.drop_value();
+            std::alloc::dealloc(self.block().as_ptr(), self.vtable.layout);
+            dropped
         }
     }
 
-    /// As [`reclaim`](Self::reclaim), but what becomes of the block is decided by `free`, which gets
-    /// it with its vtable.
+    /// The first half of [`reclaim`](Self::reclaim): after it, the block is the caller's.
     ///
     /// # Safety
-    /// As there.
-    #[inline(always)]
-    pub(crate) unsafe fn reclaim_with(
-        self,
-        free: impl FnOnce(NonNull<u8>, &'static Vtable),
-    ) -> bool {
-        let dropped = match self.vtable.drop_value {
+    /// As there; and once.
+    #[inline]
+    pub(crate) unsafe fn drop_value(&self) -> bool {
+        match self.vtable.drop_value {
             None => true,
             // SAFETY: the caller's: nobody else uses the value. It is not used after a panic,
             // so nobody observes it half dropped.
             Some(drop_value) => swallow_panic(|| unsafe { drop_value(self.value) }),
-        };
-        // SAFETY: I2: the block begins there.
-        let block = unsafe { self.value.sub(self.vtable.value_offset) };
-        // The value is gone, or was abandoned half dropped; the block is ours.
-        free(block, self.vtable);
-        dropped
+        }
+    }
+
+    /// Where the node's block begins.
+    #[inline]
+    pub(crate) fn block(&self) -> NonNull<u8> {
+        // SAFETY: I2: it begins there.
+        unsafe { self.value.sub(self.vtable.value_offset) }
     }
 }
 
