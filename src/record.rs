@@ -64,7 +64,7 @@ use crate::barrier;
 use crate::biased::Biased;
 use crate::builder::Settings;
 use crate::counts::{Counts, Reclaimed, add_alone};
-use crate::recycler::Recycler;
+use crate::recycler::{self, Recycler};
 use crate::retired::{Retired, Vtable};
 use crate::sync::counter::{self, AtomicU64 as Counter, AtomicUsize as Hint};
 use crate::sync::{AtomicUsize, MODEL, Ordering, fence};
@@ -504,8 +504,12 @@ impl<X> Record<X> {
     #[inline]
     pub(crate) unsafe fn free(&self, objects: &[Retired]) -> Reclaimed {
         let mut sum = Reclaimed::default();
-        // Those with one vtable together: so the way of each is short.
-        for objects in objects.chunk_by(|one, next| ptr::eq(one.vtable(), next.vtable())) {
+        // Those with one vtable together: so the way of each is short. One by one for a tool that watches
+        // memory: so none is there any more when the next one's drop runs.
+        let are_alike = |one: &Retired, next: &Retired| {
+            recycler::DEFAULT_LIMIT > 0 && ptr::eq(one.vtable(), next.vtable())
+        };
+        for objects in objects.chunk_by(are_alike) {
             let vtable = objects[0].vtable();
             sum.objects += objects.len() as u64;
             if vtable.is_plain() {

@@ -103,7 +103,7 @@ impl Recycler {
     #[inline]
     pub(crate) unsafe fn free(
         &mut self,
-        blocks: impl Iterator<Item = NonNull<u8>>,
+        mut blocks: impl Iterator<Item = NonNull<u8>>,
         vtable: &Vtable,
     ) {
         let layout = vtable.layout();
@@ -112,11 +112,8 @@ impl Recycler {
         let Some(Class(class)) = vtable.class() else { return blocks.for_each(give_back) };
         let list = usize::from(class) % LISTS;
         let (mut head, mut kept_bytes) = (self.lists[list], self.kept_bytes);
-        for block in blocks {
-            if kept_bytes + layout.size() > self.limit {
-                give_back(block);
-                continue;
-            }
+        while kept_bytes + layout.size() <= self.limit {
+            let Some(block) = blocks.next() else { break };
             let free = block.cast::<Free>();
             // SAFETY: ours; large enough and aligned for a pointer, as `NODE_ALIGN` is.
             unsafe { free.write(Free { next: head }) };
@@ -124,6 +121,7 @@ impl Recycler {
             kept_bytes += layout.size();
         }
         (self.lists[list], self.kept_bytes) = (head, kept_bytes);
+        blocks.for_each(give_back);
     }
 
     /// Gives all blocks back to the allocator.

@@ -258,40 +258,45 @@ impl<K, V> Table<K, V> {
         }
     }
 
-    /// Looks a hash up, as long as all is plain: whether there is an entry, which is covered then;
-    /// `None` if one has to [`search`](Self::search).
+    /// As [`search`](Self::search), as long as all is plain; `None` if it is not.
     ///
-    /// It goes the same way, but that it passes a tombstone of this mark: behind that there is nothing
-    /// of the mark (T3), so it comes to the same end.
-    // Always: it is what a lookup is, nearly always, and few instructions.
+    /// Nothing is frozen where it went, and what it has found has no others of its mark behind it.
+    // Always: it is what an operation does, nearly always, and few instructions.
     #[inline(always)]
     pub(super) fn glance<S: Scheme>(
         &self,
         hash: u64,
         shield: &mut Shield<'_, Node<K, V>, S>,
         is: impl Fn(&Node<K, V>) -> bool,
-    ) -> Option<bool> {
-        let mark = Mark::of(hash);
-        let mut at = self.home(hash);
+    ) -> Option<Search<Node<K, V>>> {
+        let (mark, home) = (Mark::of(hash), self.home(hash));
+        let mut at = home;
         // No further than to the end: so it needs no more than this to end.
         while let Some(slot) = self.slots.get(at) {
             let word = Word::load(slot);
+            let ends = |end, word| {
+                let passed = at - home;
+                Some(Search { end, at, word, passed, met_frozen: false })
+            };
             match word.at_a_glance(mark) {
-                Glance::Empty => return Some(false),
+                Glance::Empty => return ends(End::Empty, word),
                 Glance::Node(node) => {
-                    word.cover_node(node, slot, shield).ok()?;
+                    let word = word.cover_node(node, slot, shield).ok()?;
                     // SAFETY: as in `meet`.
                     let node = unsafe { shield.as_ref() }?;
-                    if Mark::of(node.hash) != mark {
-                        // Where words have no bits of the hash. (It stays so: W2.)
-                        at += 1;
-                        continue;
+                    if (MODEL || node.hash == hash) && is(node) {
+                        return ends(End::Found, word);
                     }
-                    return ((MODEL || node.hash == hash) && is(node)).then_some(true);
+                    if Mark::of(node.hash) == mark {
+                        return None;
+                    }
+                    // Where words have no bits of the hash. (It stays so: W2.)
                 }
-                Glance::Other => at += 1,
+                Glance::Tomb => return ends(End::Tomb, word),
+                Glance::Other => {}
                 Glance::Unclear => return None,
             }
+            at += 1;
         }
         None
     }

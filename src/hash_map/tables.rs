@@ -75,21 +75,26 @@ pub(super) enum Refusal<K, V, S: Scheme> {
 }
 
 impl<'g, K, V, S: Scheme> Spot<'g, K, V, S> {
-    /// Where a search has ended; `None` if it is to be done again.
+    /// Where a search has ended.
     #[inline]
     fn new(
         table: Held<'g, K, V, S>,
         young: bool,
         search: Search<Node<K, V>>,
         entry: NodeShield<'g, K, V, S>,
-    ) -> Option<Self> {
+    ) -> Self {
         let Search { end, at, word, passed, .. } = search;
-        if end == End::Other {
+        Self { table, young, end, at, word, passed, entry }
+    }
+
+    /// The same spot; `None` if one has to look again.
+    fn unless_other(self) -> Option<Self> {
+        if self.end == End::Other {
             // T3. Whether it was done here or not: look again.
-            word.change(table.slot(at), word.with_more());
+            self.word.change(self.slot(), self.word.with_more());
             return None;
         }
-        Some(Self { table, young, end, at, word, passed, entry })
+        Some(self)
     }
 
     pub(super) fn is_found(&self) -> bool {
@@ -212,8 +217,7 @@ impl<K, V> Tables<K, V> {
         let root = self.root(guard)?;
         let mut entry = guard.shield();
         match root.glance(hash, &mut entry, &is) {
-            Some(true) => Some(entry),
-            Some(false) => None,
+            Some(search) => (search.end == End::Found).then_some(entry),
             None => self.find_closely(guard, root, entry, hash, is),
         }
     }
@@ -257,9 +261,28 @@ impl<K, V> Tables<K, V> {
         hash: u64,
         is: impl Fn(&Node<K, V>) -> bool,
     ) -> Option<Spot<'g, K, V, S>> {
+        let root = self.root(guard)?;
+        let mut entry = guard.shield();
+        match root.glance(hash, &mut entry, &is) {
+            Some(search) if search.end != End::Empty || !root.has_next() => {
+                Some(Spot::new(root, false, search, entry))
+            }
+            _ => self.locate_closely(guard, root, entry, hash, is),
+        }
+    }
+
+    /// The same where not all is plain.
+    #[cold]
+    #[inline(never)]
+    fn locate_closely<'g, S: Scheme>(
+        &self,
+        guard: &'g Guard<'g, S>,
+        mut root: Held<'g, K, V, S>,
+        mut entry: NodeShield<'g, K, V, S>,
+        hash: u64,
+        is: impl Fn(&Node<K, V>) -> bool,
+    ) -> Option<Spot<'g, K, V, S>> {
         loop {
-            let root = self.root(guard)?;
-            let mut entry = guard.shield();
             let search = root.search(hash, &mut entry, &is);
             let stays = match search.end {
                 End::Found => !search.word.is_frozen(),
@@ -268,13 +291,15 @@ impl<K, V> Tables<K, V> {
                 End::Other | End::Empty | End::Round => !search.met_frozen && !root.has_next(),
             };
             let spot = if stays {
-                Spot::new(root, false, search, entry)
+                Spot::new(root, false, search, entry).unless_other()
             } else {
                 self.locate_beyond(guard, &root, entry, hash, &is)
             };
             if spot.is_some() {
                 return spot;
             }
+            root = self.root(guard)?;
+            entry = guard.shield();
         }
     }
 
@@ -294,7 +319,7 @@ impl<K, V> Tables<K, V> {
         root.migrate_path(guard, &next, hash);
         let search = next.search(hash, &mut entry, &is);
         // M5.
-        if search.met_frozen { None } else { Spot::new(next, true, search, entry) }
+        if search.met_frozen { None } else { Spot::new(next, true, search, entry).unless_other() }
     }
 
     /// Puts an entry of a new key where it was not found. Gives it back if that fails.

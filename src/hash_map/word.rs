@@ -127,7 +127,9 @@ pub(super) enum Glance<N> {
     Empty,
     /// An entry with these bits of the hash, not frozen, without WIDE and MORE.
     Node(Ptr<N>),
-    /// An entry with other bits, a tombstone, or SPENT; not frozen.
+    /// The tombstone of this very mark, not frozen.
+    Tomb,
+    /// An entry with other bits, another tombstone, or SPENT; not frozen.
     Other,
     /// One has to look closer.
     Unclear,
@@ -271,6 +273,8 @@ impl<N> Word<N> {
             Glance::Empty
         } else if node.addr() & (HASH_MASK | STATE) == 0 {
             Glance::Node(Ptr::from_raw(node))
+        } else if self == Self::tomb(mark) {
+            Glance::Tomb
         } else if node.addr() & (WIDE | FROZEN) == 0 {
             Glance::Other
         } else {
@@ -412,6 +416,7 @@ mod tests {
                 let is_frozen = word.is_frozen();
                 match word.at_a_glance(mark) {
                     Glance::Empty => assert!(word == Word::EMPTY),
+                    Glance::Tomb => assert!(word == Word::tomb(mark)),
                     Glance::Other => assert!(!is_frozen && word != Word::EMPTY),
                     Glance::Unclear => assert!(is_frozen),
                     Glance::Node(_) => panic!("there is no node"),
