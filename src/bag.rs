@@ -133,11 +133,14 @@ struct Blocks {
     head: *mut Block,
     tail: *mut Block,
     objects: usize,
+    /// What the blocks that are here had when they came: those whose objects are being taken out count
+    /// until they are empty.
+    bytes: usize,
 }
 
 impl Blocks {
     const fn new() -> Self {
-        Self { head: ptr::null_mut(), tail: ptr::null_mut(), objects: 0 }
+        Self { head: ptr::null_mut(), tail: ptr::null_mut(), objects: 0, bytes: 0 }
     }
 
     fn head(&mut self) -> Option<&mut Block> {
@@ -150,6 +153,7 @@ impl Blocks {
         unsafe {
             (*block.as_ptr()).next = ptr::null_mut();
             self.objects += block.as_ref().len;
+            self.bytes += block.as_ref().bytes;
         }
         // SAFETY: as in `head`.
         match unsafe { self.tail.as_mut() } {
@@ -165,6 +169,7 @@ impl Blocks {
         unsafe {
             self.head = block.as_ref().next;
             self.objects -= block.as_ref().len;
+            self.bytes -= block.as_ref().bytes;
         }
         if self.head.is_null() {
             self.tail = ptr::null_mut();
@@ -179,6 +184,7 @@ impl Blocks {
             return;
         }
         self.objects += other.objects;
+        self.bytes += other.bytes;
         // SAFETY: as in `head`.
         match unsafe { self.tail.as_mut() } {
             None => self.head = other.head,
@@ -193,8 +199,6 @@ pub(crate) struct Bag {
     /// I3; null if there is none.
     open: *mut Block,
     sealed: Blocks,
-    /// The memory of the sealed objects, in bytes.
-    sealed_bytes: usize,
     ripe: Blocks,
     spare: Blocks,
     spare_blocks: usize,
@@ -208,7 +212,6 @@ impl Bag {
         Self {
             open: ptr::null_mut(),
             sealed: Blocks::new(),
-            sealed_bytes: 0,
             ripe: Blocks::new(),
             spare: Blocks::new(),
             spare_blocks: 0,
@@ -227,12 +230,17 @@ impl Bag {
 
     /// The memory of these, in bytes.
     pub(crate) fn fresh_bytes(&self) -> usize {
-        self.sealed_bytes + self.open().map_or(0, |open| open.bytes)
+        self.sealed.bytes + self.open().map_or(0, |open| open.bytes)
     }
 
     /// How many objects can be freed.
     pub(crate) fn ripe(&self) -> usize {
         self.ripe.objects
+    }
+
+    /// The memory of these, in bytes, or a block's more.
+    pub(crate) fn ripe_bytes(&self) -> usize {
+        self.ripe.bytes
     }
 
     /// How many objects are in sealed blocks at the front whose stamp is `old_enough`.
@@ -302,7 +310,7 @@ impl Bag {
         self.open = ptr::null_mut();
         // SAFETY: ours, and valid.
         unsafe { block.as_mut() }.stamp = stamp();
-        self.push_sealed(block);
+        self.sealed.push_block(block);
     }
 
     /// Seals the open block if what is in it has so many bytes, and there is a block for what comes next.
@@ -311,12 +319,6 @@ impl Bag {
         if self.open().is_some_and(|open| open.bytes >= bytes) && self.keep_reserve() {
             self.seal(stamp);
         }
-    }
-
-    fn push_sealed(&mut self, block: NonNull<Block>) {
-        // SAFETY: ours, and valid.
-        self.sealed_bytes += unsafe { block.as_ref() }.bytes;
-        self.sealed.push_block(block);
     }
 
     fn spare_block(&mut self) -> Option<NonNull<Block>> {
@@ -368,7 +370,6 @@ impl Bag {
         if !old_enough(head.stamp) {
             return None;
         }
-        self.sealed_bytes -= head.bytes;
         self.sealed.pop_block()
     }
 
@@ -393,7 +394,7 @@ impl Bag {
             let sifted = inside.extract(&mut protected, |stays| self.push(stays, &stamp));
             if sifted.is_err() {
                 // No memory for what stays: so all of them stay, and are looked at again.
-                self.push_sealed(block);
+                self.sealed.push_block(block);
             } else if inside.len == 0 {
                 self.keep_block(block);
             } else {
@@ -438,10 +439,13 @@ impl Bag {
             taken += 1;
             Ok(())
         };
+        let bytes = head.bytes;
         // Whether there was room for all does not matter.
         let _ = head.extract(|retired| !retired.runs_user_code(), take);
         let is_empty = head.len == 0;
+        let bytes = bytes - head.bytes;
         self.ripe.objects -= taken;
+        self.ripe.bytes -= bytes;
         if is_empty {
             let empty = self.ripe.pop_block().expect("there is a head");
             self.keep_block(empty);
@@ -453,7 +457,6 @@ impl Bag {
     /// `stamp()`.
     pub(crate) fn adopt(&mut self, other: &mut Self, stamp: impl FnOnce() -> u64) {
         other.seal(stamp);
-        self.sealed_bytes += core::mem::take(&mut other.sealed_bytes);
         self.sealed.append(&mut other.sealed);
         self.ripe.append(&mut other.ripe);
     }
@@ -462,7 +465,6 @@ impl Bag {
     pub(crate) fn pop(&mut self) -> Option<Retired> {
         self.seal(|| 0);
         self.ripe.append(&mut self.sealed);
-        self.sealed_bytes = 0;
         let mut room = [const { MaybeUninit::uninit() }; 1];
         // SAFETY: one was taken.
         (self.take(&mut room, 1) == 1).then(|| unsafe { room[0].assume_init_read() })

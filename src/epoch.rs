@@ -85,7 +85,7 @@ use core::ptr;
 
 use crate::bag::Bag;
 use crate::builder::{Configurable, Settings};
-use crate::record::{Due, EPOCH, MIN_BATCH_BYTES, Record};
+use crate::record::{Due, EPOCH, MAX_BATCH_BYTES, MIN_BATCH_BYTES, Record};
 use crate::records::{Records, Ripens};
 use crate::retired::{Retired, Vtable};
 use crate::scheme::{GlobalScheme, GuardScoped, Protection, Scheme, Stats};
@@ -99,8 +99,11 @@ const MAX_BATCH: usize = 1536;
 /// How many epochs an object waits. See the [module](self): 2 is one too few.
 const DISTANCE: usize = 3;
 
-/// So many objects more are freed at a time where [`MAX_BATCH`] or more are ripe.
+/// So many objects more are freed at a time where [`MAX_BATCH`] or more are ripe, or so many bytes.
 const MORE_WHEN_BEHIND: usize = 64;
+
+/// More than batches have that are freed as they ripen.
+const MAX_RIPE_BYTES: usize = 4 * MAX_BATCH_BYTES;
 
 /// Whether the counter of epochs goes round in the life of a process.
 const GOES_ROUND: bool = usize::BITS < 64;
@@ -118,7 +121,8 @@ const GOES_ROUND: bool = usize::BITS < 64;
 /// **Memory**: each thread that retires leaves a few batches of objects pending, of 256 to 1536
 /// objects or 64 to 384 KiB each, as barriers are cheap or dear, until others collect; and keeps
 /// up to 64 KiB of node blocks for its next nodes. [`Builder`] sets both. Who retires takes over what
-/// exited threads have left, as long as less than a batch of objects is ripe that it has yet to free.
+/// exited threads have left, as long as less than a batch of objects, and less than 4 MiB, is ripe that
+/// it has yet to free.
 ///
 /// ```
 /// use sexton::{Epoch, Stack};
@@ -207,7 +211,7 @@ impl State {
             bag.ripen(|stamp| Self::is_ripe(now, stamp));
             // SAFETY: the caller's.
             let due = unsafe { record.due(bag, self.records.batch().min(MAX_BATCH)) };
-            (due, bag.ripe() >= MAX_BATCH)
+            (due, bag.ripe() >= MAX_BATCH || bag.ripe_bytes() >= MAX_RIPE_BYTES)
         };
         // SAFETY: the caller's.
         unsafe { record.with_bag(ripen) }.unwrap_or((Due::Not, false))
@@ -544,6 +548,25 @@ mod tests {
                 assert!(stats.pending_bytes < 10 << 20, "{} of {bytes}", stats.pending);
             }
         }
+    }
+
+    /// They are few, and many bytes: it is by these that freeing is behind.
+    #[test]
+    fn what_weighs_much_and_was_left_is_freed_faster() {
+        const THREADS: usize = if cfg!(miri) { 12 } else { 24 };
+        let domain = Domain::new();
+        let all_are_there = std::sync::Barrier::new(THREADS);
+        let exits = || {
+            let guard = domain.pin();
+            (0..18).for_each(|_| retire_table(&domain, Table(100 << 10)));
+            all_are_there.wait();
+            drop(guard);
+        };
+        std::thread::scope(|scope| (0..THREADS).for_each(|_| _ = scope.spawn(exits)));
+        assert!(domain.stats().pending as usize > 10 * THREADS);
+        (0..THREADS * 3 / 2).for_each(|_| retire_table(&domain, Table(64 << 10)));
+        let bytes = domain.stats().pending_bytes as usize;
+        assert!(bytes < MAX_RIPE_BYTES, "{bytes} are pending");
     }
 
     #[test]

@@ -119,7 +119,7 @@ pub(crate) enum Due {
 }
 
 /// Bytes retired for each heavy barrier, where one is dear: so many, at most, and an object more.
-const MAX_BATCH_BYTES: usize = 1 << 20;
+pub(crate) const MAX_BATCH_BYTES: usize = 1 << 20;
 
 /// And where one is cheap: what waits stays in the processor's cache, until it is used again.
 pub(crate) const MIN_BATCH_BYTES: usize = 64 << 10;
