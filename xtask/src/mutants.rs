@@ -163,13 +163,24 @@ impl Cage {
 
     /// The command that builds all tests of a kind, and runs those that are still to be named.
     fn tests(&self, runner: Runner) -> Command {
-        match runner {
-            Runner::Model(mode) => models(&self.workspace, &self.copy, Some(&self.loom), mode),
-            Runner::Shuttle => shuttle::scenarios(&self.workspace, &self.copy),
-            Runner::Unit => plain_tests(&self.workspace, &self.copy, "--lib"),
-            Runner::Bound => plain_tests(&self.workspace, &self.copy, "--test=bound"),
-            Runner::AddressSanitizer => sanitize::address(&self.workspace, &self.copy),
+        let (workspace, copy) = (&self.workspace, &self.copy);
+        let (mut command, target) = match runner {
+            Runner::Model(mode) => (models(workspace, copy, Some(&self.loom), mode), mode.name()),
+            Runner::Shuttle => (shuttle::scenarios(workspace, copy), "shuttle"),
+            Runner::Unit => (plain_tests(workspace, copy, "--lib"), "plain"),
+            Runner::Bound => (plain_tests(workspace, copy, "--test=bound"), "plain"),
+            Runner::AddressSanitizer => (sanitize::address(workspace, copy), "address"),
+        };
+        // A test is built for each mutant, and often fails at once: what counts is how long it takes to
+        // build what has changed.
+        for setting in ["profile.release.opt-level=1", r#"profile.release.package."*".opt-level=3"#]
+        {
+            command.args(["--config", setting]);
         }
+        command
+            .env("CARGO_INCREMENTAL", "1")
+            .env("CARGO_TARGET_DIR", workspace.target("mutants").join(target));
+        command
     }
 
     /// The command that builds and runs these tests.
