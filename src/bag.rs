@@ -238,7 +238,7 @@ impl Bag {
         self.ripe.objects
     }
 
-    /// The memory of these, in bytes, or a block's more.
+    /// The memory of these, in bytes, and of those that were taken out of blocks that are not empty.
     pub(crate) fn ripe_bytes(&self) -> usize {
         self.ripe.bytes
     }

@@ -85,7 +85,7 @@ use core::ptr;
 
 use crate::bag::Bag;
 use crate::builder::{Configurable, Settings};
-use crate::record::{Due, EPOCH, MAX_BATCH_BYTES, MIN_BATCH_BYTES, Record};
+use crate::record::{Due, EPOCH, MAX_BATCH_BYTES, MIN_BATCH_BYTES, More, Record};
 use crate::records::{Records, Ripens};
 use crate::retired::{Retired, Vtable};
 use crate::scheme::{GlobalScheme, GuardScoped, Protection, Scheme, Stats};
@@ -99,11 +99,11 @@ const MAX_BATCH: usize = 1536;
 /// How many epochs an object waits. See the [module](self): 2 is one too few.
 const DISTANCE: usize = 3;
 
-/// So many objects more are freed at a time where [`MAX_BATCH`] or more are ripe, or so many bytes.
-const MORE_WHEN_BEHIND: usize = 64;
-
-/// More than batches have that are freed as they ripen.
+/// So many bytes of ripe objects are too many, as [`MAX_BATCH`] are, in objects.
 const MAX_RIPE_BYTES: usize = 4 * MAX_BATCH_BYTES;
+
+/// So much more is freed at a time then.
+const MORE_WHEN_BEHIND: More = More { objects: 64, bytes: MAX_RIPE_BYTES as u64 };
 
 /// Whether the counter of epochs goes round in the life of a process.
 const GOES_ROUND: bool = usize::BITS < 64;
@@ -199,8 +199,8 @@ impl State {
         age >= DISTANCE * EPOCH
     }
 
-    /// Moves what is old enough to the ripe ones; says whether it is time to advance, and whether so
-    /// much is ripe that freeing is behind.
+    /// Moves what is old enough to the ripe ones; says whether it is time to advance, and whether
+    /// freeing is behind: so much was ripe before.
     ///
     /// # Safety
     /// The calling thread owns the record.
@@ -208,10 +208,11 @@ impl State {
         let ripen = |bag: &mut Bag| {
             // Acquire: 2. of the module's head. After the bag was had, so no stamp in it is newer.
             let now = self.records.opening.load(Ordering::Acquire);
+            let is_behind = bag.ripe() >= MAX_BATCH || bag.ripe_bytes() >= MAX_RIPE_BYTES;
             bag.ripen(|stamp| Self::is_ripe(now, stamp));
             // SAFETY: the caller's.
             let due = unsafe { record.due(bag, self.records.batch().min(MAX_BATCH)) };
-            (due, bag.ripe() >= MAX_BATCH || bag.ripe_bytes() >= MAX_RIPE_BYTES)
+            (due, is_behind)
         };
         // SAFETY: the caller's.
         unsafe { record.with_bag(ripen) }.unwrap_or((Due::Not, false))
@@ -292,13 +293,13 @@ impl Ripens<Progress> for State {
         Self::epoch(self.records.opening.load(Ordering::Relaxed)) as u64
     }
 
-    unsafe fn ripen(&self, record: &Record<Progress>) -> usize {
+    unsafe fn ripen(&self, record: &Record<Progress>) -> More {
         // SAFETY: the caller's.
         unsafe {
             let (due, is_behind) = self.ripen_old(record);
             // What an exited thread has left, or what has waited for a stalled one, is freed a little faster
             // than this thread retires.
-            let more = if is_behind { MORE_WHEN_BEHIND } else { 0 };
+            let more = if is_behind { MORE_WHEN_BEHIND } else { More::NOTHING };
             if due == Due::Not {
                 return more;
             }
@@ -498,6 +499,8 @@ impl Configurable for Epoch {
 
 #[cfg(all(test, not(any(loom, crossbeam_loom))))]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::domain::Reclaimer;
     use crate::retired::Owner;
@@ -528,6 +531,12 @@ mod tests {
         }
     }
 
+    /// Threads that work at the same time, and have exited then (not only ended what they do, as in a scope).
+    fn exit(threads: usize, work: impl Fn() + Clone + Send + 'static) {
+        let threads: Vec<_> = (0..threads).map(|_| std::thread::spawn(work.clone())).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+
     #[test]
     fn what_weighs_much_waits_for_nothing_else_to_be_retired() {
         let domain = Domain::new();
@@ -555,14 +564,14 @@ mod tests {
     fn what_weighs_much_and_was_left_is_freed_faster() {
         const THREADS: usize = if cfg!(miri) { 12 } else { 24 };
         let domain = Domain::new();
-        let all_are_there = std::sync::Barrier::new(THREADS);
-        let exits = || {
-            let guard = domain.pin();
-            (0..18).for_each(|_| retire_table(&domain, Table(100 << 10)));
+        let all_are_there = Arc::new(std::sync::Barrier::new(THREADS));
+        let theirs = domain.clone();
+        exit(THREADS, move || {
+            let guard = theirs.pin();
+            (0..18).for_each(|_| retire_table(&theirs, Table(100 << 10)));
             all_are_there.wait();
             drop(guard);
-        };
-        std::thread::scope(|scope| (0..THREADS).for_each(|_| _ = scope.spawn(exits)));
+        });
         assert!(domain.stats().pending as usize > 10 * THREADS);
         (0..THREADS * 3 / 2).for_each(|_| retire_table(&domain, Table(64 << 10)));
         let bytes = domain.stats().pending_bytes as usize;
@@ -570,20 +579,56 @@ mod tests {
     }
 
     #[test]
+    fn what_weighs_very_much_is_not_freed_all_at_once() {
+        let domain = Domain::new();
+        let stall = domain.pin();
+        let theirs = domain.clone();
+        exit(1, move || (0..80).for_each(|_| retire_table(&theirs, Table(16 << 20))));
+        drop(stall);
+        while domain.stats().pending >= 20 {
+            let before = domain.stats().reclaimed;
+            retire_table(&domain, Table(64 << 10));
+            let freed = domain.stats().reclaimed - before;
+            assert!(freed <= 16, "{freed} objects of 16 MiB were freed");
+        }
+    }
+
+    /// How many records have something in them that an exited thread has left.
+    fn are_left(domain: &Domain) -> usize {
+        domain.domain().records.iter().filter(|record| record.is_left_with_objects()).count()
+    }
+
+    /// Though that is much, each time, as long as it is freed at once.
+    #[test]
+    fn who_frees_what_ripens_adopts() {
+        let domain = Domain::new();
+        let retire_and_free = || {
+            let guard = domain.pin();
+            retire_table(&domain, LARGE);
+            guard.reclaim(8);
+            drop(guard);
+            // Others, who retire as much.
+            let state = domain.domain();
+            (0..DISTANCE).for_each(|_| _ = state.advance(state.mine().unwrap(), true));
+        };
+        (0..6).for_each(|_| retire_and_free());
+        let theirs = domain.clone();
+        exit(1, move || retire_small(&theirs, 5));
+        assert_eq!(are_left(&domain), 1);
+        (0..6).for_each(|_| retire_and_free());
+        assert_eq!(are_left(&domain), 0);
+    }
+
+    #[test]
     fn who_is_behind_adopts_nothing() {
         let domain = Domain::new();
-        let are_left = || {
-            domain.domain().records.iter().filter(|record| record.is_left_with_objects()).count()
-        };
+        let are_left = || are_left(&domain);
         retire_small(&domain, 2 * MAX_BATCH);
         // All of them are ripe now, and a few were freed.
         retire_table(&domain, LARGE);
         assert!(domain.stats().pending as usize > MAX_BATCH);
-        let exits = {
-            let domain = domain.clone();
-            std::thread::spawn(move || retire_small(&domain, 5))
-        };
-        exits.join().unwrap();
+        let theirs = domain.clone();
+        exit(1, move || retire_small(&theirs, 5));
         assert_eq!(are_left(), 1);
         retire_table(&domain, LARGE);
         assert_eq!(are_left(), 1);

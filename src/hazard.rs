@@ -91,7 +91,7 @@ use core::ptr::{self, NonNull};
 use crate::bag::Bag;
 use crate::barrier;
 use crate::builder::{Configurable, Settings};
-use crate::record::{Due, Record};
+use crate::record::{Due, More, Record};
 use crate::records::{Records, Ripens};
 use crate::retired::{Retired, Vtable};
 use crate::scheme::{GlobalScheme, Protection, Scheme, Stats};
@@ -506,16 +506,17 @@ impl Ripens<Slots> for State {
         self.records.barriers().ticket()
     }
 
-    unsafe fn ripen(&self, record: &Record<Slots>) -> usize {
+    unsafe fn ripen(&self, record: &Record<Slots>) -> More {
         let batch = self.batch();
         let barriers = self.records.barriers();
         // SAFETY: the caller's.
         unsafe {
             let due = record.with_bag(|bag| record.due(bag, batch)).unwrap_or(Due::Not);
             if due == Due::Not || (due == Due::Now && barriers.is_busy()) {
-                return 0;
+                return More::NOTHING;
             }
-            let adopted = self.records.adopt(self, record);
+            // All of it: the bound.
+            let adopted = More { objects: self.records.adopt(self, record), bytes: u64::MAX };
             // Others' barriers may have been enough for the greater part.
             let finished = barriers.finished();
             let served = record.with_bag(|bag| bag.sealed(|stamp| stamp < finished)).unwrap_or(0);

@@ -210,29 +210,47 @@ type Room = [MaybeUninit<Retired>; PORTION];
 const LARGE: usize = 4 << 10;
 
 /// How much is to be freed at a time: so many objects, and so many bytes, but for these not more than
-/// so many objects.
+/// so many objects; and then so many objects more, but not more than so many bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Portion {
     objects: usize,
     bytes: u64,
     at_most: usize,
+    more: More,
+}
+
+/// Objects to be freed in addition, until that makes so many bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct More {
+    pub(crate) objects: usize,
+    pub(crate) bytes: u64,
+}
+
+impl More {
+    pub(crate) const NOTHING: Self = Self { objects: 0, bytes: 0 };
 }
 
 impl Portion {
     pub(crate) const ALL: Self = Self::of_objects(usize::MAX);
 
     pub(crate) const fn of_objects(objects: usize) -> Self {
-        Self { objects, bytes: 0, at_most: objects }
+        Self { objects, bytes: 0, at_most: objects, more: More::NOTHING }
     }
 
-    /// With some more objects.
-    pub(crate) fn and_objects(self, more: usize) -> Self {
-        let [objects, at_most] = [self.objects, self.at_most].map(|all| all.saturating_add(more));
-        Self { objects, at_most, ..self }
+    /// With some more.
+    pub(crate) fn and(self, more: More) -> Self {
+        Self { more, ..self }
+    }
+
+    /// How many objects it is at most, but for bytes.
+    fn all_objects(self) -> usize {
+        self.objects.saturating_add(self.more.objects)
     }
 
     fn is_freed(self, objects: usize, bytes: u64) -> bool {
-        objects >= self.objects && (bytes >= self.bytes || objects >= self.at_most)
+        objects >= self.objects
+            && (bytes >= self.bytes || objects >= self.at_most)
+            && (bytes >= self.more.bytes || objects >= self.all_objects())
     }
 }
 
@@ -479,7 +497,9 @@ impl<X> Record<X> {
             }
         }
         // SAFETY: the owner's; no user code runs meanwhile.
-        unsafe { &mut *self.recycler.get() }.allocate(vtable)
+        let used_before = unsafe { &mut *self.recycler.get() }.take(vtable);
+        // SAFETY: the size of a node is not 0.
+        used_before.or_else(|| NonNull::new(unsafe { std::alloc::alloc(vtable.layout()) }))
     }
 
     /// Works on the bag; `None` if another thread is looking into it.
@@ -521,9 +541,13 @@ impl<X> Record<X> {
                     sum.drop_panics += u64::from(unsafe { !object.drop_value() });
                 }
             }
+            let mut blocks = objects.iter().map(Retired::block);
             // SAFETY: their values are gone, or were abandoned half dropped; the recycler is the
-            // owner's, and runs no user code.
-            unsafe { (*self.recycler.get()).free(objects.iter().map(Retired::block), vtable) };
+            // owner's, and runs no user code. The blocks are from the global allocator.
+            unsafe {
+                (*self.recycler.get()).keep(&mut blocks, vtable);
+                blocks.for_each(|block| std::alloc::dealloc(block.as_ptr(), vtable.layout()));
+            }
         }
         self.counts.reclaimed_alone(sum);
         sum
@@ -565,7 +589,7 @@ impl<X> Record<X> {
         while !portion.is_freed(objects, bytes) {
             let mut room = [const { MaybeUninit::uninit() }; PORTION];
             // At least one: what is left may be bytes only.
-            let limit = portion.objects.saturating_sub(objects).max(1);
+            let limit = portion.all_objects().saturating_sub(objects).max(1);
             // SAFETY: the caller's.
             let taken = unsafe { self.with_bag(|bag| take(bag, &mut room, limit)) };
             let Some(taken @ 1..) = taken else { break };
@@ -620,7 +644,7 @@ impl<X> Record<X> {
         let before = self.tidied_at.replace(now);
         let objects = at_least.max(2 * (now.0 - before.0) as usize);
         let at_most = objects.saturating_add(more_for_bytes);
-        Portion { objects, bytes: 2 * (now.1 - before.1), at_most }
+        Portion { objects, bytes: 2 * (now.1 - before.1), at_most, more: More::NOTHING }
     }
 
     /// The owner does not exist here, and nobody else does.

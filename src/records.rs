@@ -17,7 +17,7 @@ use crate::barrier::{self, Barrier, Barriers, Issued};
 use crate::builder::Settings;
 use crate::counts::{Counts, add_alone};
 use crate::guard::RECLAIM_BUDGET;
-use crate::record::{DOMAIN_GONE, FULL, LEASED, OPEN, Portion, Record, Seen};
+use crate::record::{DOMAIN_GONE, FULL, LEASED, More, OPEN, Portion, Record, Seen};
 use crate::retired::Retired;
 use crate::rounds::Rounds;
 use crate::scheme::Stats;
@@ -205,12 +205,12 @@ pub(crate) trait Ripens<X> {
     /// The stamp for objects that the calling thread has unlinked before.
     fn stamp(&self) -> u64;
 
-    /// Moves what can be freed to the ripe ones, if it is time; runs no user code. Says how many
-    /// objects more should be freed now, as they were other threads', or have waited for long.
+    /// Moves what can be freed to the ripe ones, if it is time; runs no user code. Says how much more
+    /// should be freed now, as it was other threads', or has waited for long.
     ///
     /// # Safety
     /// The calling thread owns the record.
-    unsafe fn ripen(&self, record: &Record<X>) -> usize;
+    unsafe fn ripen(&self, record: &Record<X>) -> More;
 
     /// As [`ripen`](Self::ripen), whatever it costs: all that can be had.
     ///
@@ -381,8 +381,8 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     ) -> usize {
         // SAFETY: the caller's.
         unsafe {
-            let adopted = scheme.ripen(record);
-            record.free_ripe(portion.and_objects(adopted))
+            let more = scheme.ripen(record);
+            record.free_ripe(portion.and(more))
         }
     }
 
@@ -666,8 +666,8 @@ mod tests {
             0
         }
 
-        unsafe fn ripen(&self, _: &Record<()>) -> usize {
-            0
+        unsafe fn ripen(&self, _: &Record<()>) -> More {
+            More::NOTHING
         }
 
         unsafe fn ripen_all(&self, _: &Record<()>) {}

@@ -79,49 +79,42 @@ impl Recycler {
         Self { lists: [ptr::null_mut(); LISTS], kept_bytes: 0, limit }
     }
 
-    /// A block for a node, used before or new; `None` if there is no memory.
+    /// A block for a node that was used before, if there is one.
     #[inline]
-    pub(crate) fn allocate(&mut self, vtable: &Vtable) -> Option<NonNull<u8>> {
-        if let Some(Class(class)) = vtable.class() {
-            let list = &mut self.lists[usize::from(class) % LISTS];
-            if let Some(free) = NonNull::new(*list) {
-                // SAFETY: I1: in the list, so ours, and `next` was written.
-                *list = unsafe { free.as_ref() }.next;
-                self.kept_bytes -= vtable.layout().size();
-                return Some(free.cast());
-            }
-        }
-        // SAFETY: the size of a node is not 0.
-        NonNull::new(unsafe { std::alloc::alloc(vtable.layout()) })
+    pub(crate) fn take(&mut self, vtable: &Vtable) -> Option<NonNull<u8>> {
+        let Class(class) = vtable.class()?;
+        let list = &mut self.lists[usize::from(class) % LISTS];
+        let free = NonNull::new(*list)?;
+        // SAFETY: I1: in the list, so ours, and `next` was written.
+        *list = unsafe { free.as_ref() }.next;
+        self.kept_bytes -= vtable.layout().size();
+        Some(free.cast())
     }
 
-    /// Keeps the blocks of nodes with one vtable, or gives them back to the allocator.
+    /// Keeps the blocks of nodes with one vtable, as many as there is room for: what is left in
+    /// `blocks` goes back to the allocator. (Not from here: that may be the user's, and come back here.)
     ///
     /// # Safety
     /// The blocks came from the global allocator with this vtable's layout, and nobody uses them any
     /// more.
     #[inline]
-    pub(crate) unsafe fn free(
+    pub(crate) unsafe fn keep(
         &mut self,
-        mut blocks: impl Iterator<Item = NonNull<u8>>,
+        blocks: &mut impl Iterator<Item = NonNull<u8>>,
         vtable: &Vtable,
     ) {
-        let layout = vtable.layout();
-        // SAFETY: the caller's.
-        let give_back = |block: NonNull<u8>| unsafe { std::alloc::dealloc(block.as_ptr(), layout) };
-        let Some(Class(class)) = vtable.class() else { return blocks.for_each(give_back) };
-        let list = usize::from(class) % LISTS;
+        let Some(Class(class)) = vtable.class() else { return };
+        let (list, size) = (usize::from(class) % LISTS, vtable.layout().size());
         let (mut head, mut kept_bytes) = (self.lists[list], self.kept_bytes);
-        while kept_bytes + layout.size() <= self.limit {
+        while kept_bytes + size <= self.limit {
             let Some(block) = blocks.next() else { break };
             let free = block.cast::<Free>();
             // SAFETY: ours; large enough and aligned for a pointer, as `NODE_ALIGN` is.
             unsafe { free.write(Free { next: head }) };
             head = free.as_ptr();
-            kept_bytes += layout.size();
+            kept_bytes += size;
         }
         (self.lists[list], self.kept_bytes) = (head, kept_bytes);
-        blocks.for_each(give_back);
     }
 
     /// Gives all blocks back to the allocator.
@@ -160,21 +153,32 @@ mod tests {
     #[repr(align(64))]
     struct Wide(#[expect(dead_code, reason = "gives it a size")] u8);
 
+    fn allocate(vtable: &Vtable) -> NonNull<u8> {
+        // SAFETY: the size of a node is not 0.
+        NonNull::new(unsafe { std::alloc::alloc(vtable.layout()) }).unwrap()
+    }
+
+    /// Says how many it has not kept.
+    fn keep(recycler: &mut Recycler, blocks: Vec<NonNull<u8>>, vtable: &Vtable) -> usize {
+        let mut blocks = blocks.into_iter();
+        // SAFETY: from `allocate`.
+        unsafe { recycler.keep(&mut blocks, vtable) };
+        let layout = vtable.layout();
+        // SAFETY: as above.
+        blocks.map(|block| unsafe { std::alloc::dealloc(block.as_ptr(), layout) }).count()
+    }
+
     #[test]
     fn a_block_serves_the_next_node_of_its_layout_and_no_other() {
         let mut recycler = Recycler::new(1 << 10);
         let (small, large) = (Vtable::of::<(), [u64; 2]>(), Vtable::of::<u64, [u64; 2]>());
-        let block = recycler.allocate(small).unwrap();
-        // SAFETY: from there.
-        unsafe { recycler.free([block].into_iter(), small) };
-        let other = recycler.allocate(large).unwrap();
-        assert_ne!(block, other);
-        assert_eq!(recycler.allocate(Vtable::of::<u64, u64>()), Some(block));
-        // SAFETY: from there.
-        unsafe {
-            recycler.free([block].into_iter(), small);
-            recycler.free([other].into_iter(), large);
-        }
+        assert_eq!(recycler.take(small), None);
+        let block = allocate(small);
+        assert_eq!(keep(&mut recycler, vec![block], small), 0);
+        assert_eq!(recycler.take(large), None);
+        assert_eq!(recycler.take(Vtable::of::<u64, u64>()), Some(block));
+        assert_eq!(keep(&mut recycler, vec![block], small), 0);
+        assert_eq!(keep(&mut recycler, vec![allocate(large)], large), 0);
         assert_eq!(recycler.kept_bytes, 40);
         recycler.clear();
         assert_eq!(recycler.kept_bytes, 0);
@@ -205,9 +209,8 @@ mod tests {
             Vtable::of::<(), Wide>(),
         ];
         for vtable in vtables {
-            let blocks: Vec<_> = (0..20).map(|_| recycler.allocate(vtable).unwrap()).collect();
-            // SAFETY: from there.
-            unsafe { recycler.free(blocks.into_iter(), vtable) };
+            let blocks = (0..20).map(|_| allocate(vtable)).collect();
+            assert!(keep(&mut recycler, blocks, vtable) >= 8);
             assert!(recycler.kept_bytes <= 100);
         }
     }
