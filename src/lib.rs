@@ -50,6 +50,7 @@
 //! - The guard-free methods pin for one call; for many operations in a row, `pin` once.
 //! - References ([`Ref`]) live no longer than their guard. What must live on is cloned, or an `Arc`.
 //! - A structure with [its own domain](Domain) is not held up by the readers of any other.
+//! - A global allocator does not use this crate: it is called in the middle of its work.
 //!
 //! # The map of the house
 //!

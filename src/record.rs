@@ -210,7 +210,7 @@ type Room = [MaybeUninit<Retired>; PORTION];
 const LARGE: usize = 4 << 10;
 
 /// How much is to be freed at a time: so many objects, and so many bytes, but for these not more than
-/// so many objects; and then so many objects more, but not more than so many bytes.
+/// so many objects; and so many objects more, until all of them are so many bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Portion {
     objects: usize,
@@ -219,7 +219,7 @@ pub(crate) struct Portion {
     more: More,
 }
 
-/// Objects to be freed in addition, until that makes so many bytes.
+/// Objects to be freed in addition, until all that is freed makes so many bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct More {
     pub(crate) objects: usize,
