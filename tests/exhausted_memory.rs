@@ -159,16 +159,13 @@ fn is_ours<R: Reclaimer>() -> bool {
 }
 
 /// Whether retiring may need memory, and abort without: an insertion that ends a migration retires
-/// the old table.
+/// the old table. (crossbeam-epoch needs some for every 64 objects, more than are retired here, but under
+/// Miri for every four.)
 fn allocates_to_retire<R: Reclaimer>(_: &Subject<impl Fn() -> R>) -> bool {
     let scheme = TypeId::of::<R::Scheme>();
-    let none_needed = [
-        TypeId::of::<Epoch>(),
-        TypeId::of::<Hazard>(),
-        TypeId::of::<sexton::Leak>(),
-        TypeId::of::<sexton::CrossbeamEpoch>(),
-    ];
-    !none_needed.contains(&scheme)
+    let none_needed = [TypeId::of::<Epoch>(), TypeId::of::<Hazard>(), TypeId::of::<sexton::Leak>()];
+    let is_crossbeams = scheme == TypeId::of::<sexton::CrossbeamEpoch>();
+    !none_needed.contains(&scheme) && (cfg!(miri) || !is_crossbeams)
 }
 
 for_each_scheme! {
