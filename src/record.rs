@@ -527,7 +527,7 @@ impl<X> Record<X> {
         // Those with one vtable together: so the way of each is short. One by one for a tool that watches
         // memory: so none is there any more when the next one's drop runs.
         let are_alike = |one: &Retired, next: &Retired| {
-            recycler::DEFAULT_LIMIT > 0 && ptr::eq(one.vtable(), next.vtable())
+            recycler::DEFAULT_LIMIT != 0 && ptr::eq(one.vtable(), next.vtable())
         };
         for objects in objects.chunk_by(are_alike) {
             let vtable = objects[0].vtable();
