@@ -542,8 +542,9 @@ impl<X> Record<X> {
                 }
             }
             let mut blocks = objects.iter().map(Retired::block);
-            // SAFETY: their values are gone, or were abandoned half dropped; the recycler is the
-            // owner's, and runs no user code. The blocks are from the global allocator.
+            // SAFETY: their values are gone, or were abandoned half dropped, so the blocks are ours; they
+            // are from the global allocator, with their vtable's layout (I3 of `retired`). The recycler is
+            // the owner's, and borrowed while nothing else runs: no drop, no allocator.
             unsafe {
                 (*self.recycler.get()).keep(&mut blocks, vtable);
                 blocks.for_each(|block| std::alloc::dealloc(block.as_ptr(), vtable.layout()));
@@ -593,7 +594,8 @@ impl<X> Record<X> {
             // SAFETY: the caller's.
             let taken = unsafe { self.with_bag(|bag| take(bag, &mut room, limit)) };
             let Some(taken @ 1..) = taken else { break };
-            // SAFETY: so many were taken, and what is ripe nobody protects.
+            // SAFETY: so many were taken, so written there, and are in no bag any more; what is ripe
+            // nobody protects. The room is not used again, and a `Retired` has no drop of its own.
             let freed = unsafe { self.free(slice::from_raw_parts(room.as_ptr().cast(), taken)) };
             objects += taken;
             bytes += freed.bytes;

@@ -264,6 +264,7 @@ impl<K, V> Tables<K, V> {
         let root = self.root(guard)?;
         let mut entry = guard.shield();
         match root.glance(hash, &mut entry, &is) {
+            // What `locate_closely` asks for, where nothing that was met is frozen.
             Some(search) if search.end != End::Empty || !root.has_next() => {
                 Some(Spot::new(root, false, search, entry))
             }
