@@ -16,8 +16,8 @@ use sexton::{Guard, Pinned, SkipMap, SkipSet};
 
 type Model = BTreeMap<u8, u64>;
 
-/// Keys are below this.
-const KEYS: u8 = 24;
+/// Keys are below this: those of a few leaves, if all are there.
+const KEYS: u8 = 120;
 
 type Bounds = (Bound<u8>, Bound<u8>);
 
@@ -43,6 +43,19 @@ enum Op {
     RemoveRange(Bounds),
     Retain(u64),
     Clear,
+    /// So many from there on, in ascending or descending order.
+    Fill(u8, u8, bool),
+    /// The same ones, one by one.
+    Empty(u8, u8, bool),
+}
+
+/// So many keys from there on.
+fn row(from: u8, count: u8, ascends: bool) -> Vec<u8> {
+    let mut keys: Vec<_> = (from..KEYS.min(from + count)).collect();
+    if !ascends {
+        keys.reverse();
+    }
+    keys
 }
 
 fn bound() -> impl Strategy<Value = Bound<u8>> + Clone {
@@ -77,6 +90,10 @@ fn op() -> impl Strategy<Value = Op> + Clone {
         1 => (bound(), bound()).prop_map(Op::RemoveRange),
         1 => any::<u64>().prop_map(Op::Retain),
         1 => Just(Op::Clear),
+        3 => (0..KEYS, 1..60_u8, any::<bool>())
+            .prop_map(|(from, count, ascends)| Op::Fill(from, count, ascends)),
+        2 => (0..KEYS, 1..60_u8, any::<bool>())
+            .prop_map(|(from, count, ascends)| Op::Empty(from, count, ascends)),
     ]
 }
 
@@ -278,6 +295,17 @@ fn apply<'a, R, G>(
             map.clear();
             model.clear();
         }
+        Op::Fill(from, count, ascends) => {
+            for key in row(from, count, ascends) {
+                let old = map.insert(key, tracked(key.into()));
+                assert_eq!(old.map(|old| old.value()), model.insert(key, key.into()));
+            }
+        }
+        Op::Empty(from, count, ascends) => {
+            for key in row(from, count, ascends) {
+                assert_eq!(map.remove(&key).map(|old| old.value()), model.remove(&key));
+            }
+        }
     }
     assert_eq!((map.len(), map.is_empty()), (model.len(), model.is_empty()));
 }
@@ -381,6 +409,362 @@ for_each_scheme! {
     }
 }
 
+/// Maps of many leaves, which are split and replaced, and die. Keys are made of numbers, and are in the
+/// order of these.
+mod leaves {
+    use std::fmt::Debug;
+    use std::ops::Range;
+
+    use super::*;
+
+    /// How many entries: those of dozens of leaves, and where they are only put in and taken out, of a
+    /// hundred.
+    const COUNT: u64 = sized(500, 40) as u64;
+    const MANY: u64 = sized(2000, 40) as u64;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Order {
+        Up,
+        Down,
+        Random,
+    }
+
+    const ORDERS: &[Order] =
+        if cfg!(miri) { &[Order::Random] } else { &[Order::Up, Order::Down, Order::Random] };
+
+    /// A cheap sequence of numbers that looks random.
+    fn random(seed: u64) -> impl FnMut(u64) -> u64 {
+        let mut state = seed;
+        move |below| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        }
+    }
+
+    /// All of them in this order.
+    fn in_order(mut numbers: Vec<u64>, order: Order) -> Vec<u64> {
+        match order {
+            Order::Up => {}
+            Order::Down => numbers.reverse(),
+            Order::Random => {
+                let mut random = random(numbers.len() as u64);
+                for at in (1..numbers.len()).rev() {
+                    numbers.swap(at, random(at as u64 + 1) as usize);
+                }
+            }
+        }
+        numbers
+    }
+
+    /// A map, and what should be in it. The values are the numbers that the keys are made of.
+    struct Pair<K, R: Reclaimer> {
+        map: SkipMap<K, u64, R>,
+        model: BTreeMap<u64, K>,
+        key: fn(u64) -> K,
+    }
+
+    impl<K: Ord + Clone + Debug + Send + 'static, R: Reclaimer> Pair<K, R> {
+        fn new(reclaimer: R, key: fn(u64) -> K) -> Self {
+            Self { map: SkipMap::with_reclaimer(reclaimer), model: BTreeMap::new(), key }
+        }
+
+        fn insert(&mut self, number: u64) {
+            let key = (self.key)(number);
+            let is_new = self.model.insert(number, key.clone()).is_none();
+            assert_eq!(self.map.insert(key, number), (!is_new).then_some(number));
+            assert_eq!(self.map.len(), self.model.len());
+        }
+
+        fn remove(&mut self, number: u64) {
+            let key = (self.key)(number);
+            let was_there = self.model.remove(&number).is_some();
+            assert_eq!(self.map.remove(&key), was_there.then_some(number), "of {key:?}");
+            assert_eq!((self.map.get(&key), self.map.len()), (None, self.model.len()));
+        }
+
+        /// All that is there is found, from both ends, and nothing else.
+        fn check(&self) {
+            let pinned = self.map.pin();
+            let keys: Vec<_> = pinned.keys().map(|key| key.clone()).collect();
+            assert!(keys.iter().eq(self.model.values()), "{keys:?}");
+            let values: Vec<_> = pinned.values().rev().map(|value| *value).collect();
+            assert!(values.iter().eq(self.model.keys().rev()), "{values:?}");
+            for (number, key) in &self.model {
+                assert_eq!(pinned.get(key).as_deref(), Some(number));
+            }
+            let ends = (pinned.first().map(|entry| *entry.value()), pinned.last());
+            let expected = (self.model.keys().next().copied(), self.model.keys().next_back());
+            assert_eq!((ends.0, ends.1.as_ref().map(|entry| entry.value())), expected);
+        }
+
+        /// The same of a part, alternately from one end and the other; and of what is next to it.
+        fn check_range(&self, numbers: Range<u64>) {
+            let pinned = self.map.pin();
+            let (start, end) = ((self.key)(numbers.start), (self.key)(numbers.end));
+            let mut range = pinned.range(start.clone()..end.clone());
+            let mut expected = self.model.range(numbers.clone()).map(|(number, _)| *number);
+            loop {
+                let found = range.next().map(|entry| *entry.value());
+                assert_eq!(found, expected.next(), "from the front of {numbers:?}");
+                let found_behind = range.next_back().map(|entry| *entry.value());
+                assert_eq!(found_behind, expected.next_back(), "from the back of {numbers:?}");
+                if found_behind.is_none() {
+                    break;
+                }
+            }
+            let below = pinned.upper_bound(Bound::Excluded(&start)).map(|entry| *entry.value());
+            assert_eq!(below, self.model.range(..numbers.start).next_back().map(|(x, _)| *x));
+            let above = pinned.lower_bound(Bound::Included(&end)).map(|entry| *entry.value());
+            assert_eq!(above, self.model.range(numbers.end..).next().map(|(x, _)| *x));
+        }
+
+        /// Does something to all of them, and looks at the map now and then.
+        fn for_all(&mut self, numbers: Vec<u64>, work: fn(&mut Self, u64)) {
+            let mut random = random(numbers.len() as u64);
+            let every = numbers.len() / sized(3, 2) + 1;
+            for (at, number) in numbers.into_iter().enumerate() {
+                work(self, number);
+                if at % every == every - 1 {
+                    self.check();
+                }
+                if at % 128 == 1 {
+                    let from = random(MANY);
+                    self.check_range(from..from + random(100));
+                }
+            }
+            self.check();
+        }
+    }
+
+    /// Filled in each order, and emptied in each.
+    fn fill_and_empty<K, R>(reclaimer: impl Fn() -> R, key: fn(u64) -> K)
+    where
+        K: Ord + Clone + Debug + Send + 'static,
+        R: Reclaimer,
+    {
+        for filled in ORDERS.iter().copied() {
+            let mut pair = Pair::new(reclaimer(), key);
+            for emptied in ORDERS.iter().copied() {
+                pair.for_all(in_order((0..MANY).collect(), filled), Pair::insert);
+                pair.for_all(in_order((0..MANY).collect(), emptied), Pair::remove);
+                assert!(pair.map.is_empty());
+            }
+        }
+    }
+
+    /// Parts are removed, and what has room there comes in again.
+    fn remove_parts<K, R>(reclaimer: R, key: fn(u64) -> K)
+    where
+        K: Ord + Clone + Debug + Send + 'static,
+        R: Reclaimer,
+    {
+        let mut pair = Pair::new(reclaimer, key);
+        let mut random = random(7);
+        for round in 0..sized(5, 2) as u64 {
+            let order = ORDERS[round as usize % ORDERS.len()];
+            pair.for_all(in_order((0..COUNT).collect(), order), Pair::insert);
+            let from = random(COUNT / 2);
+            let part = from..from + COUNT / 3 + random(COUNT / 4);
+            let range = key(part.start)..key(part.end);
+            let before = pair.model.len();
+            pair.model.retain(|number, _| !part.contains(number));
+            assert_eq!(pair.map.pin().remove_range(range), before - pair.model.len());
+            pair.check();
+            pair.check_range(part);
+            let keeps = |number: u64| number / 50 % 2 == round % 2 && number % 3 != 1;
+            pair.map.retain(|_, number| keeps(*number));
+            pair.model.retain(|number, _| keeps(*number));
+            pair.check();
+        }
+        pair.map.clear();
+        pair.model.clear();
+        pair.check();
+    }
+
+    /// Popped from both ends until nothing is left, while some come in again.
+    fn pop<K, R>(reclaimer: R, key: fn(u64) -> K)
+    where
+        K: Ord + Clone + Debug + Send + 'static,
+        R: Reclaimer,
+    {
+        let mut pair = Pair::new(reclaimer, key);
+        let mut random = random(11);
+        for order in ORDERS.iter().copied() {
+            pair.for_all(in_order((0..COUNT).collect(), order), Pair::insert);
+            while !pair.model.is_empty() {
+                // In turns, so that whole leaves go at one end.
+                for _ in 0..random(80) {
+                    let popped = pair.map.pop_first();
+                    assert_eq!(
+                        popped.map(|(_, number)| number),
+                        pair.model.pop_first().map(|x| x.0)
+                    );
+                }
+                if random(2) == 0 {
+                    pair.insert(random(COUNT));
+                }
+                for _ in 0..random(80) {
+                    let popped = pair.map.pop_last();
+                    assert_eq!(
+                        popped.map(|(_, number)| number),
+                        pair.model.pop_last().map(|x| x.0)
+                    );
+                }
+                pair.check();
+            }
+            assert!(pair.map.pop_first().is_none() && pair.map.pop_last().is_none());
+        }
+    }
+
+    /// Wherever a leaf begins, its first entry is removed at some time, and something comes in just below
+    /// what is the first one then: it is found, and stands in its place.
+    fn fill_gaps<K, R>(reclaimer: R, key: fn(u64) -> K)
+    where
+        K: Ord + Clone + Debug + Send + 'static,
+        R: Reclaimer,
+    {
+        const STEP: u64 = 10;
+        let mut pair = Pair::new(reclaimer, key);
+        for order in ORDERS.iter().copied() {
+            let numbers: Vec<_> = (0..COUNT / 2).map(|at| at * STEP).collect();
+            pair.for_all(in_order(numbers.clone(), order), Pair::insert);
+            for shift in (0..30).step_by(sized(1, 11)) {
+                for number in numbers.iter().skip(shift).step_by(31) {
+                    for gone in *number..number + STEP {
+                        if pair.model.contains_key(&gone) {
+                            pair.remove(gone);
+                        }
+                    }
+                    // Below the next one, and below that.
+                    for new in [number + STEP - 1, number + STEP - 2, *number + 1] {
+                        assert!(pair.map.get(&key(new)).is_none());
+                        pair.insert(new);
+                        assert_eq!(pair.map.get(&key(new)), Some(new));
+                    }
+                    pair.check_range(number.saturating_sub(2 * STEP)..number + 2 * STEP);
+                }
+                if shift % 10 == 0 {
+                    pair.check();
+                }
+            }
+            let left = pair.model.keys().copied().collect();
+            pair.for_all(in_order(left, order), Pair::remove);
+        }
+    }
+
+    /// A long sequence of changes here and there, of a map that grows and shrinks.
+    fn walk<K, R>(reclaimer: R, key: fn(u64) -> K)
+    where
+        K: Ord + Clone + Debug + Send + 'static,
+        R: Reclaimer,
+    {
+        let mut pair = Pair::new(reclaimer, key);
+        let mut random = random(13);
+        for phase in 0..sized(12, 2) {
+            for step in 0..COUNT {
+                // Not far from one another, so that leaves there fill up, or die.
+                let number = (random(COUNT / 4) + COUNT / 4 * (phase as u64 / 2)) % COUNT;
+                if random(8) < if phase % 2 == 0 { 6 } else { 1 } {
+                    pair.insert(number);
+                } else {
+                    pair.remove(number);
+                }
+                if step % 50 == 0 {
+                    let from = random(COUNT);
+                    pair.check_range(from..from + random(100));
+                }
+            }
+            pair.check();
+        }
+    }
+
+    for_each_scheme! {
+        fn are_filled_and_emptied(subject) {
+            fill_and_empty(|| subject.domain(), |number| number);
+            subject.settle(subject.domain(), &Ledger::new());
+        }
+
+        fn lose_parts_and_fill_gaps(subject) {
+            remove_parts(subject.domain(), |number| number);
+            pop(subject.domain(), |number| number);
+            fill_gaps(subject.domain(), |number| number);
+            walk(subject.domain(), |number| number);
+        }
+    }
+
+    /// All of it, with two schemes.
+    fn check_all<K: Ord + Clone + Debug + Send + 'static>(key: fn(u64) -> K) {
+        fill_and_empty(sexton::Domain::<sexton::Epoch>::new, key);
+        remove_parts(sexton::Epoch, key);
+        pop(sexton::Hazard, key);
+        fill_gaps(sexton::Hazard, key);
+        walk(sexton::Hazard, key);
+    }
+
+    #[test]
+    fn of_numbers_around_zero() {
+        check_all(|number| number as i64 - MANY as i64 / 2);
+    }
+
+    #[test]
+    fn of_the_highest_numbers() {
+        // `fill_gaps` has ten for each.
+        check_all(|number| u64::MAX - 10 * MANY + number);
+    }
+
+    /// A word says nothing of them.
+    #[test]
+    fn of_numbers_that_share_their_first_word() {
+        check_all(u128::from);
+    }
+
+    /// A word says nothing of them.
+    #[test]
+    fn of_texts_that_share_their_first_word() {
+        check_all(|number| format!("the same {number:06}"));
+    }
+
+    /// A word says something of some of them.
+    #[test]
+    fn of_texts_that_share_their_first_word_with_some() {
+        check_all(|number| format!("{:04}four{:02}", number / 40, number % 40));
+    }
+
+    /// Each is the beginning of the next one, but for a NUL.
+    #[test]
+    fn of_short_texts() {
+        check_all(|number| {
+            let digits = format!("{:05}", number / 4);
+            digits.into_bytes().into_iter().chain((0..number % 4).map(|_| 0)).collect::<Vec<_>>()
+        });
+    }
+
+    #[test]
+    fn of_a_type_that_the_map_does_not_know() {
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        struct Unknown(u64);
+
+        check_all(Unknown);
+    }
+
+    /// In the order of an `Ord` of its own.
+    #[test]
+    fn of_a_known_type_turned_around() {
+        check_all(|number| std::cmp::Reverse(u64::MAX - number));
+    }
+
+    #[test]
+    fn of_keys_of_high_alignment() {
+        #[repr(align(128))]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        struct Wide(u64);
+
+        check_all(Wide);
+    }
+}
+
 /// The methods that pin for themselves.
 #[test]
 fn the_guard_free_methods_do_what_they_say() {
@@ -474,4 +858,38 @@ fn keys_and_values_of_any_layout() {
     check(sexton::Domain::<common::interval::Interval>::new(), Wide, |_| ());
     let map = SkipMap::<(), &str>::from([((), "one"), ((), "two")]);
     assert_eq!((map.len(), map.get(&())), (1, Some("two")));
+}
+
+/// Keys that come where a leaf has lost its first entries.
+#[test]
+fn a_step_brings_what_was_inserted_next_to_it() {
+    const ENTRIES: u64 = sized(300, 50) as u64;
+    let map = SkipMap::<_, _>::new();
+    (0..ENTRIES).for_each(|key| assert!(map.insert(10 * key, key).is_none()));
+    let map = map.pin();
+    for start in 0..ENTRIES - 1 {
+        let mut range = map.range(10 * start..);
+        let first = *range.next().expect("it is there").key();
+        // Where it was the first of its leaf, the new one goes into the leaf on the left.
+        map.remove(&first);
+        map.insert(first + 5, 0);
+        assert_eq!(range.next().map(|entry| *entry.key()), Some(first + 5));
+        assert_eq!(map.get(&(first + 5)).as_deref(), Some(&0));
+        map.remove(&(first + 5));
+        map.insert(first, 0);
+    }
+    assert_eq!(map.len() as u64, ENTRIES);
+    assert!(map.iter().map(|entry| *entry.key()).eq((0..ENTRIES).map(|key| 10 * key)));
+}
+
+#[test]
+fn an_update_of_what_is_removed_meanwhile_starts_again() {
+    let map = SkipMap::<_, _>::from([(0, 0), (1, 10)]);
+    let map = map.pin();
+    let updated = map.update(1, |value| {
+        map.remove(&1);
+        value + 1
+    });
+    assert_eq!((updated.map(|new| *new), map.get(&1).map(|value| *value)), (None, None));
+    assert_eq!(map.len(), 1);
 }

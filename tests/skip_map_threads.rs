@@ -4,6 +4,7 @@
 mod common;
 
 use std::collections::HashSet;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use common::{Ledger, Reclaimer, Subject, Tracked, for_each_scheme, on_threads, sized};
@@ -225,6 +226,100 @@ for_each_scheme! {
         assert_eq!(map.pin().iter().count(), left);
         assert_rest_is_freed(subject, &domain, &ledger, left);
         map.clear();
+        drop(map);
+        subject.settle(domain, &ledger);
+    }
+
+    /// Leaves fill up, are split, and die, all the time and all over; and each of the threads knows what
+    /// is there of its own keys, which lie among those of the others.
+    fn each_thread_finds_its_own_keys_around_the_borders_of_leaves(subject) {
+        const THREADS: u64 = sized(3, 2) as u64;
+        const ROUNDS: u64 = sized(40, 2) as u64;
+        /// Those of a dozen leaves.
+        const KEYS: u64 = sized(360, 50) as u64;
+        /// So many at once are inserted and then removed, by all.
+        const PART: u64 = sized(120, 40) as u64;
+        let (domain, ledger) = (subject.domain(), Ledger::new());
+        let map = SkipMap::with_reclaimer(domain.clone());
+        let tracked = |key, version| Tracked::new(&ledger, key + KEYS * version);
+        // So few that whole leaves are without.
+        let stays = |key: u64| key % 97 == 40;
+        let staying: Vec<_> = (0..KEYS).filter(|key| stays(*key)).collect();
+        staying.iter().for_each(|key| drop(map.pin().insert(*key, tracked(*key, 0))));
+        let writing = AtomicUsize::new(THREADS as usize);
+        let write = |thread: u64| {
+            // Also when an assertion fails.
+            let _end = OnDrop(|| {
+                writing.fetch_sub(1, Relaxed);
+            });
+            // What is there of this thread's own keys.
+            let mut mine = [None; KEYS as usize];
+            let check = |key: u64, expected: Option<u64>| {
+                let pinned = map.pin();
+                assert_eq!(pinned.get(&key).map(|value| value.value()), expected, "of {key}");
+                let from = pinned.lower_bound(Bound::Included(&key)).map(|entry| *entry.key());
+                assert_eq!(from == Some(key), expected.is_some(), "of {key}, and {from:?}");
+                let to = pinned.upper_bound(Bound::Included(&key)).map(|entry| *entry.key());
+                assert_eq!(to == Some(key), expected.is_some(), "of {key}, and {to:?}");
+            };
+            // The same parts at all threads, in another order at each.
+            for (round, (start, own)) in (0..ROUNDS).zip(numbers(0).zip(numbers(thread as usize + 1))) {
+                let mut keys: Vec<_> = (0..PART)
+                    .map(|at| (start + at) % KEYS)
+                    .filter(|key| key % THREADS == thread && !stays(*key))
+                    .collect();
+                match own % 3 {
+                    0 => {}
+                    1 => keys.reverse(),
+                    _ => keys.sort_unstable_by_key(|key| (key ^ own).wrapping_mul(0x9e37_79b9) % 1024),
+                }
+                for key in &keys {
+                    let new = key + KEYS * (round + 1);
+                    let old = map.pin().insert(*key, tracked(*key, round + 1)).map(|old| old.value());
+                    assert_eq!(old, mine[*key as usize].replace(new), "of {key}");
+                    check(*key, Some(new));
+                }
+                // Some stay, now and then.
+                let left = if round % 4 == 0 { own as usize % keys.len() } else { 0 };
+                for key in &keys[left..] {
+                    check(*key, mine[*key as usize]);
+                    let old = map.pin().remove(key).map(|old| old.value());
+                    assert_eq!(old, mine[*key as usize].take(), "of {key}");
+                    check(*key, None);
+                }
+                for key in (0..KEYS).filter(|key| key % THREADS == thread && !stays(*key)) {
+                    let found = map.pin().get(&key).map(|value| value.value());
+                    assert_eq!(found, mine[key as usize], "of {key}");
+                }
+            }
+            (0..KEYS).filter(|key| mine[*key as usize].is_some()).collect()
+        };
+        let read = || {
+            while writing.load(Relaxed) > 0 {
+                let pinned = map.pin();
+                let seen: Vec<_> = pinned
+                    .iter()
+                    .inspect(|entry| assert_eq!(entry.value().value() % KEYS, *entry.key()))
+                    .map(|entry| *entry.key())
+                    .collect();
+                assert!(seen.is_sorted_by(|one, two| one < two), "{seen:?}");
+                assert!(seen.into_iter().filter(|key| stays(*key)).eq(staying.iter().copied()));
+                let seen: Vec<_> = pinned.keys().rev().map(|key| *key).collect();
+                assert!(seen.is_sorted_by(|one, two| one > two), "{seen:?}");
+                assert!(seen.into_iter().filter(|key| stays(*key)).eq(staying.iter().rev().copied()));
+                assert!(staying.iter().all(|key| pinned.contains_key(key)));
+            }
+            staying.clone()
+        };
+        let threads = THREADS as usize;
+        let left = on_threads(threads + 1, |thread| {
+            if thread < threads { write(thread as u64) } else { read() }
+        });
+        let mut left = left.concat();
+        left.sort_unstable();
+        assert_eq!(map.pin().keys().map(|key| *key).collect::<Vec<_>>(), left);
+        assert_eq!(map.len(), left.len());
+        assert_rest_is_freed(subject, &domain, &ledger, left.len());
         drop(map);
         subject.settle(domain, &ledger);
     }

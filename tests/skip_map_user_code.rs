@@ -4,9 +4,11 @@
 
 mod common;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
 use common::{Ledger, Reclaimer, Subject, Tracked, for_each_scheme, sized};
@@ -227,5 +229,57 @@ for_each_scheme! {
         map.drain().take(2).for_each(drop);
         drop(map);
         subject.settle(domain, &ledger);
+    }
+}
+
+thread_local! {
+    /// What else happens during each comparison.
+    static MEANWHILE: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
+}
+
+/// A key whose comparisons have something happen meanwhile, as another thread could.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Watched(i32);
+
+impl PartialOrd for Watched {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Watched {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if let Some(mut act) = MEANWHILE.take() {
+            act();
+            MEANWHILE.set(Some(act));
+        }
+        self.0.cmp(&other.0)
+    }
+}
+
+/// At each comparison of a look-up its leaf loses what was the answer, and the leaf on its left gets a
+/// better one before.
+#[test]
+fn a_bound_was_the_bound() {
+    const KEYS: i32 = if cfg!(miri) { 40 } else { 100 };
+    const COMPARISONS: usize = if cfg!(miri) { 3 } else { 20 };
+    for key in (1..KEYS - 1).step_by(sized(1, 13)).map(|number| 10 * number) {
+        for moment in 0..COMPARISONS {
+            let map = Rc::new(SkipMap::<_, _>::new());
+            (0..KEYS).for_each(|number| assert!(map.insert(Watched(10 * number), ()).is_none()));
+            let (shared, mut comparisons) = (Rc::clone(&map), 0);
+            MEANWHILE.set(Some(Box::new(move || {
+                if comparisons == moment {
+                    shared.pin().remove(&Watched(key));
+                    shared.pin().insert(Watched(key + 5), ());
+                    shared.pin().remove(&Watched(key + 10));
+                }
+                comparisons += 1;
+            })));
+            let bound = Watched(key + 5);
+            let found = map.pin().lower_bound(Bound::Included(&bound)).map(|entry| entry.key().0);
+            MEANWHILE.set(None);
+            assert!([Some(key + 5), Some(key + 10)].contains(&found), "{found:?} from {key}");
+        }
     }
 }

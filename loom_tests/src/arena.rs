@@ -33,7 +33,7 @@ const POISON: u8 = 0xDD;
 const BLOCK: usize = 512;
 
 /// More nodes than any iteration makes.
-const BLOCKS: usize = 64;
+const BLOCKS: usize = 128;
 
 #[repr(align(64))]
 struct Memory(#[expect(dead_code, reason = "gives it a size")] [u8; BLOCK * BLOCKS]);

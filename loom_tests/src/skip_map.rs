@@ -1,10 +1,13 @@
-//! The skip map: invariants I1 to I6 of `src/skip_map/list.rs`, I2 of `src/skip_map/node.rs`.
+//! The skip map: the invariants of `src/skip_map/`: those of `list`, `leaf`, `run`, `page` and `rebuild`.
 //!
-//! Keys are [witnesses](Witness): a search compares each key on its way, so loom sees whether it
-//! was allowed to look at it. Towers are as high as the model says, one level or two; with two
-//! there is all that a third has.
+//! Keys are [witnesses](Witness): a search compares keys on its way, so loom sees whether it was
+//! allowed to look at them. Runs have one entry, or two, as the model says, and towers are as high,
+//! one level or two; with two there is all that a third has. The head's run never dies, so models in
+//! which a leaf is to die have a least key, 0, that stays there.
 
-use sexton::skip_map::build_towers_of;
+use core::ops::Bound;
+
+use sexton::skip_map::{build_runs_of, build_towers_of};
 use sexton::{Domain, Reclaimer, Scheme, SkipMap};
 
 use crate::model::{self, in_turn, together};
@@ -41,9 +44,14 @@ impl Ord for Key {
 
 type Owned<S> = SkipMap<Key, Witness, Domain<S>>;
 
-/// A map with these keys, each its own value, with towers of these heights.
+/// The least key.
+const LEAST: u64 = 0;
+
+/// A map with these keys, each its own value, and each in a leaf of its own, but the first, with towers
+/// of these heights.
 fn map_of<S: Scheme>(entries: &[(u64, usize)]) -> Owned<S> {
     let map = SkipMap::with_reclaimer(Domain::new());
+    build_runs_of(1);
     for (key, height) in entries {
         build_towers_of(*height);
         insert(&map, *key, *key);
@@ -51,8 +59,21 @@ fn map_of<S: Scheme>(entries: &[(u64, usize)]) -> Owned<S> {
     map
 }
 
+/// The same with the least key, so that all of these have leaves.
+fn leaves_of<S: Scheme>(entries: &[(u64, usize)]) -> Owned<S> {
+    map_of(&[&[(LEAST, 1)], entries].concat())
+}
+
+/// A map with the least key, and a leaf with these two.
+fn leaf_of<S: Scheme>(keys: [u64; 2]) -> Owned<S> {
+    let map = leaves_of(&[(keys[0], 1)]);
+    build_runs_of(2);
+    insert(&map, keys[1], keys[1]);
+    map
+}
+
 fn warm_up<S: Scheme>(map: &Owned<S>) {
-    model::warm_up(map.reclaimer(), 6);
+    model::warm_up(map.reclaimer(), 12);
 }
 
 /// The towers that the thread builds have one level.
@@ -65,6 +86,12 @@ fn low<S: Scheme>(map: &Owned<S>) {
 fn high<S: Scheme>(map: &Owned<S>) {
     build_towers_of(2);
     warm_up(map);
+}
+
+/// The runs that the thread makes have room for two.
+fn wide<S: Scheme>(map: &Owned<S>) {
+    build_runs_of(2);
+    low(map);
 }
 
 fn insert<S: Scheme>(map: &Owned<S>, key: u64, value: u64) -> Option<u64> {
@@ -91,49 +118,95 @@ fn keys<S: Scheme>(map: &Owned<S>) -> Vec<u64> {
     map.pin().keys().map(|key| key.0.read()).collect()
 }
 
-/// Asserts that so many entries were put out, and that all of them were unlinked everywhere, by
-/// those who put them out: no search came by later.
-fn assert_retired<S: Scheme>(map: &Owned<S>, entries: u64) {
-    assert_eq!(map.reclaimer().stats().retired, entries);
+/// Asserts that what is dead is in no list any more.
+///
+/// Before anybody searches, who would clean up.
+fn assert_clean<S: Scheme>(map: &mut Owned<S>) {
+    assert_eq!(map.remnants(), 0);
 }
 
-/// Guards the linking CAS at level 0: two who insert a key meet at the same link, and the second
-/// one replaces what the first has put in; and I4: one of their towers is in the index in the end.
+/// Guards the CAS that puts a run in place: of two who seal the same run one comes first, and the other
+/// one starts again, and finds what the first has put in.
 fn one_of_two_who_insert_a_key_is_first<S: Scheme>() {
-    let (map, [one, two]) =
+    let (mut map, [one, two]) =
         together(map_of::<S>(&[]), high, [|map| insert(map, 1, 10), |map| insert(map, 1, 20)]);
+    assert_clean(&mut map);
     let last = get(&map, 1);
     assert!(
         [(None, Some(10), Some(20)), (Some(20), None, Some(10))].contains(&(one, two, last)),
         "{one:?} {two:?} {last:?}"
     );
     assert_eq!(keys(&map), [1]);
-    assert_retired(&map, 1);
 }
 
-/// Guards the linking CAS of both levels: neighbours are linked both.
+/// The same where they are two keys, and the run is split.
 fn neighbours_are_inserted_both<S: Scheme>() {
     let (map, _) =
-        together(map_of::<S>(&[]), high, [|map| insert(map, 1, 1), |map| insert(map, 2, 2)]);
-    assert_eq!(keys(&map), [1, 2]);
-    assert_eq!((get(&map, 1), get(&map, 2)), (Some(1), Some(2)));
+        together(map_of::<S>(&[(1, 1)]), high, [|map| insert(map, 2, 2), |map| insert(map, 3, 3)]);
+    assert_eq!(keys(&map), [1, 2, 3]);
+    assert_eq!((get(&map, 1), get(&map, 2), get(&map, 3)), (Some(1), Some(2), Some(3)));
 }
 
-/// Guards I2 of the node, and who sweeps: what is removed while its tower is being built is
-/// unlinked at all levels by one of the two, and retired once.
+/// Guards that a sealed run loses nothing: what is removed while another thread copies the run is not
+/// copied, and what is copied is not removed from the old one.
+fn what_is_removed_beside_a_rebuilding_stays_out<S: Scheme>() {
+    let (mut map, [_, removed]) =
+        together(leaf_of::<S>([1, 2]), wide, [|map| insert(map, 2, 20), |map| remove(map, 1)]);
+    assert_clean(&mut map);
+    assert_eq!((removed, keys(&map)), (Some(1), vec![LEAST, 2]));
+    assert_eq!(map.len(), 2);
+}
+
+/// The same for an entry that is replaced: it was removed before, or is not removed any more.
+fn what_is_removed_is_not_replaced<S: Scheme>() {
+    let (mut map, [replaced, removed]) =
+        together(leaf_of::<S>([1, 2]), wide, [|map| insert(map, 2, 20), |map| remove(map, 2)]);
+    assert_clean(&mut map);
+    let last = get(&map, 2);
+    assert!(
+        [(None, Some(2), Some(20)), (Some(2), Some(20), None)].contains(&(replaced, removed, last)),
+        "{replaced:?} {removed:?} {last:?}"
+    );
+    assert_eq!(map.len(), 2 + last.iter().count());
+}
+
+/// Guards the orders of the bit: who finds a key missing sees what came before its removal, whether
+/// he has looked, or has put a run in place without it.
+fn who_misses_a_key_comes_after_its_removal<S: Scheme>() {
+    together(
+        leaf_of::<S>([1, 2]),
+        wide,
+        [
+            |map| {
+                insert(map, LEAST, 10);
+                remove(map, 1);
+            },
+            |map| {
+                if get(map, 1).is_some() {
+                    insert(map, 2, 20);
+                }
+                if get(map, 1).is_none() {
+                    assert_eq!(get(map, LEAST), Some(10));
+                }
+            },
+        ],
+    );
+}
+
+/// Guards I2 of the leaf, and who sweeps: a leaf that dies while its tower is being built is unlinked
+/// everywhere by one of the two, and retired once.
 fn what_is_removed_at_birth_is_retired_once<S: Scheme>() {
-    let (map, [_, removed]) =
-        together(map_of::<S>(&[]), high, [|map| insert(map, 1, 1), |map| remove(map, 1)]);
-    assert_retired(&map, removed.iter().count() as u64);
-    assert_eq!(map.len(), 1 - removed.iter().count());
+    let (mut map, [_, removed]) =
+        together(leaves_of::<S>(&[]), high, [|map| insert(map, 1, 1), |map| remove(map, 1)]);
+    assert_clean(&mut map);
+    assert_eq!(map.len(), 2 - removed.iter().count());
     assert_eq!(get(&map, 1), removed.is_none().then_some(1));
 }
 
-/// Guards I4 and the order in which a removed node leaves the index: it is not linked there behind,
-/// or before, the one that was inserted after it.
+/// The same where the key comes again, in another leaf.
 fn a_key_that_is_inserted_again_leaves_nothing_behind<S: Scheme>() {
-    let (map, [_, (removed, again)]) = together(
-        map_of::<S>(&[]),
+    let (mut map, _) = together(
+        leaves_of::<S>(&[]),
         high,
         [
             |map| {
@@ -143,18 +216,15 @@ fn a_key_that_is_inserted_again_leaves_nothing_behind<S: Scheme>() {
             |map| (remove(map, 1), insert(map, 1, 2)),
         ],
     );
-    let gone = [removed, again].iter().flatten().count() as u64;
-    let lasting = get(&map, 1);
-    assert!(lasting.is_some());
-    // If the first one came last, it replaced the second one.
-    let replaced = u64::from(lasting == Some(1) && again.is_none() && removed.is_none());
-    assert_retired(&map, gone + replaced);
+    assert_clean(&mut map);
+    assert!(get(&map, 1).is_some());
+    assert_eq!(keys(&map), [LEAST, 1]);
 }
 
-/// Guards that a replacement is one step: whoever stands on the old node gets to the new one.
+/// Guards that a replacement is one step: whoever stands on the old run gets to the new one.
 fn a_get_never_misses_a_key_that_is_replaced<S: Scheme>() {
-    let (map, _) = together(
-        map_of::<S>(&[(1, 2)]),
+    let (mut map, _) = together(
+        leaves_of::<S>(&[(1, 2)]),
         high,
         [
             |map| {
@@ -167,45 +237,98 @@ fn a_get_never_misses_a_key_that_is_replaced<S: Scheme>() {
             },
         ],
     );
-    assert_retired(&map, 1);
+    assert_clean(&mut map);
 }
 
-/// Guards I1 and I3: the mark decides who has removed a node, and it is retired once.
+/// Guards I2 of the run, and I3 of the leaf: the bit decides who has taken an entry out, and with the
+/// last one the leaf, which is unlinked and retired once.
 fn one_of_two_who_remove_a_key_gets_it<S: Scheme>() {
-    let (map, mut removed) =
-        together(map_of::<S>(&[(1, 2)]), warm_up, [|map| remove(map, 1), |map| remove(map, 1)]);
+    let (mut map, mut removed) =
+        together(leaves_of::<S>(&[(1, 2)]), warm_up, [|map| remove(map, 1), |map| remove(map, 1)]);
+    assert_clean(&mut map);
     removed.sort_unstable();
     assert_eq!(removed, [None, Some(1)]);
-    assert_eq!(map.len(), 0);
-    assert_retired(&map, 1);
+    assert_eq!(map.len(), 1);
 }
 
-/// Guards I1: nothing is linked behind a node that is marked, where it would be lost.
-fn an_insertion_behind_a_removed_node_is_not_lost<S: Scheme>() {
-    let (map, _) =
-        together(map_of::<S>(&[(1, 2)]), high, [|map| remove(map, 1), |map| insert(map, 2, 2)]);
-    assert_eq!(keys(&map), [2]);
-    assert_retired(&map, 1);
+/// Guards I3 of the leaf: nothing is put into a dead leaf, where it would be lost.
+fn an_insertion_into_a_dying_leaf_is_not_lost<S: Scheme>() {
+    let (mut map, _) =
+        together(leaves_of::<S>(&[(1, 1)]), wide, [|map| remove(map, 1), |map| insert(map, 2, 2)]);
+    assert_clean(&mut map);
+    assert_eq!(keys(&map), [LEAST, 2]);
+    assert_eq!(get(&map, 2), Some(2));
 }
 
-/// Guards I1 and the sweep: neighbours are removed, each by a thread of its own, and unlinked at
-/// both levels, and none comes back.
+/// Guards the unlinking of a dead leaf: the one to the left, whose run leads past it then, is split at
+/// the same time.
+fn an_insertion_before_a_dying_leaf_is_not_lost<S: Scheme>() {
+    let (mut map, _) =
+        together(leaves_of::<S>(&[(2, 1)]), low, [|map| remove(map, 2), |map| insert(map, 1, 1)]);
+    assert_clean(&mut map);
+    assert_eq!(keys(&map), [LEAST, 1]);
+    assert_eq!(get(&map, 1), Some(1));
+}
+
+/// Guards I1 of the rebuilding: a leaf that has lost its first entry takes none that is less than the
+/// next one, as others would look for it further to the left, and put it there.
+fn a_key_is_in_one_leaf_only<S: Scheme>() {
+    let (map, [first, second]) = together(
+        leaf_of::<S>([1, 3]),
+        wide,
+        [
+            |map| {
+                remove(map, 1);
+                insert(map, 2, 20)
+            },
+            |map| insert(map, 2, 200),
+        ],
+    );
+    assert_eq!(keys(&map), [LEAST, 2, 3]);
+    let last = get(&map, 2);
+    assert!(
+        [(None, Some(20), Some(200)), (Some(200), None, Some(20))].contains(&(first, second, last)),
+        "{first:?} {second:?} {last:?}"
+    );
+    assert_eq!(map.len(), 3);
+}
+
+/// Guards the same for who only looks: a key that has moved to the leaf on the left is found there.
+fn a_get_finds_what_has_moved_to_the_left<S: Scheme>() {
+    together(
+        leaf_of::<S>([1, 3]),
+        wide,
+        [
+            |map| {
+                remove(map, 1);
+                insert(map, 2, 2);
+                // It is there now, for whoever learns of this.
+                assert_eq!(remove(map, 3), Some(3));
+            },
+            |map| {
+                let (last, found) = (get(map, 3), get(map, 2));
+                assert!(last.is_some() || found.is_some());
+            },
+        ],
+    );
+}
+
+/// Guards the unlinking of leaves that die at the same time, and stand side by side.
 fn neighbours_are_removed_both<S: Scheme>() {
-    let (map, removed) = together(
-        map_of::<S>(&[(1, 2), (2, 2)]),
+    let (mut map, removed) = together(
+        leaves_of::<S>(&[(1, 2), (2, 2)]),
         warm_up,
         [|map| remove(map, 1), |map| remove(map, 2)],
     );
+    assert_clean(&mut map);
     assert_eq!(removed, [Some(1), Some(2)]);
-    assert_retired(&map, 2);
-    assert_eq!(keys(&map), []);
+    assert_eq!(keys(&map), [LEAST]);
 }
 
-/// Guards I2: a search that stands on a node which is removed under it is not led on to the next
-/// one, which may be freed already; nor from the level above.
-fn a_search_is_not_led_to_a_freed_node<S: Scheme>() {
+/// Guards the covers of a search: the leaf that it stands on dies, and the next one is freed.
+fn a_search_is_not_led_to_a_freed_leaf<S: Scheme>() {
     together(
-        map_of::<S>(&[(1, 2), (2, 1)]),
+        leaves_of::<S>(&[(1, 2), (2, 1)]),
         warm_up,
         [
             |map| {
@@ -221,10 +344,10 @@ fn a_search_is_not_led_to_a_freed_node<S: Scheme>() {
     );
 }
 
-/// The same along one level.
-fn a_walk_is_not_led_to_a_freed_node<S: Scheme>() {
+/// The same along one level, and along the list of leaves.
+fn a_walk_is_not_led_to_a_freed_leaf<S: Scheme>() {
     together(
-        map_of::<S>(&[(1, 1), (2, 1), (3, 1)]),
+        leaves_of::<S>(&[(1, 1), (2, 1), (3, 1)]),
         warm_up,
         [
             |map| {
@@ -240,11 +363,28 @@ fn a_walk_is_not_led_to_a_freed_node<S: Scheme>() {
     );
 }
 
-/// Guards the announcement after an unlinking (I2): a search helps to unlink a node, and goes on to
-/// the one behind it, which is removed and freed meanwhile.
-fn a_search_that_helps_is_not_led_to_a_freed_node<S: Scheme>() {
+/// Guards I3 of the page: an entry that is removed from a run which stays is not looked at any more.
+fn a_removed_entry_is_not_looked_at<S: Scheme>() {
     together(
-        map_of::<S>(&[(1, 1), (2, 1)]),
+        leaf_of::<S>([1, 2]),
+        warm_up,
+        [
+            |map| {
+                remove(map, 1);
+                map.reclaimer().collect();
+            },
+            |map| {
+                let found = get(map, 1);
+                assert!([None, Some(1)].contains(&found), "{found:?}");
+            },
+        ],
+    );
+}
+
+/// Guards the covers along dead leaves (I2 of the page), where nobody has unlinked them yet.
+fn a_step_over_dead_leaves_is_not_led_to_a_freed_one<S: Scheme>() {
+    together(
+        leaves_of::<S>(&[(1, 1), (2, 1)]),
         warm_up,
         [
             |map| remove(map, 1),
@@ -253,50 +393,49 @@ fn a_search_that_helps_is_not_led_to_a_freed_node<S: Scheme>() {
                 map.reclaimer().collect();
                 removed
             },
-            |map| get(map, 2),
+            |map| map.pin().last().map(|entry| entry.value().read()),
         ],
     );
 }
 
-/// Guards the count (I2 of the node): a node that is removed, and unlinked at level 0 by one who goes
-/// along there only, is not freed while it is linked above, where a third one comes upon it.
-fn a_node_lives_as_long_as_it_is_linked_anywhere<S: Scheme>() {
-    let (map, [removed, first, found]) = together(
-        map_of::<S>(&[(1, 2)]),
-        warm_up,
+/// Guards the count (I2 of the leaf): a leaf that dies, and is taken out of the list of leaves, is not
+/// freed while it is linked in the index, where a third one comes upon it.
+fn a_leaf_lives_as_long_as_it_is_linked_anywhere<S: Scheme>() {
+    let (mut map, [removed, _, found]) = together(
+        leaves_of::<S>(&[(1, 2)]),
+        low,
         [
             |map| remove(map, 1),
-            |map| in_turn(0, || map.pin().first().map(|entry| entry.value().read())),
+            |map| in_turn(0, || insert(map, LEAST, 10)),
             |map| in_turn(1, || get(map, 2)),
         ],
     );
-    assert_eq!((removed, first.unwrap_or(1), found), (Some(1), 1, None));
-    assert_retired(&map, 1);
+    assert_clean(&mut map);
+    assert_eq!((removed, found), (Some(1), None));
 }
 
-/// Guards I2 of the node where the builder is the last: the two levels of a node that was removed while
-/// he built it are unlinked at the same time, one by a thread that goes along level 0 only.
+/// Guards I2 of the leaf where the builder is the last: a leaf that died while he built its tower is
+/// taken out of the two lists by others at the same time.
 fn a_builder_does_not_retire_what_is_retired<S: Scheme>() {
-    let (map, _) = together(
-        map_of::<S>(&[]),
+    together(
+        leaves_of::<S>(&[]),
         high,
         [
             |map| insert(map, 1, 1),
             |map| {
                 let removed = in_turn(0, || remove(map, 1));
-                map.pin().first();
+                insert(map, LEAST, 10);
                 removed
             },
             |map| in_turn(1, || get(map, 1)),
         ],
     );
-    assert!(map.reclaimer().stats().retired <= 1);
 }
 
 /// Guards the cover of what is returned: a removed value lives as long as its reference.
 fn a_removed_value_lives_as_long_as_its_reference<S: Scheme>() {
     together(
-        map_of::<S>(&[(1, 2)]),
+        leaves_of::<S>(&[(1, 2)]),
         warm_up,
         [
             |map| {
@@ -313,12 +452,11 @@ fn a_removed_value_lives_as_long_as_its_reference<S: Scheme>() {
     );
 }
 
-/// Guards the cover of what is handed out, and built on, just after it was put in: another thread
-/// replaces it.
+/// Guards the cover of what is handed out just after it was put in: another thread replaces it.
 fn an_inserted_value_lives_as_long_as_its_reference<S: Scheme>() {
     together(
         map_of::<S>(&[]),
-        high,
+        low,
         [
             |map| {
                 let pinned = map.pin();
@@ -327,7 +465,6 @@ fn an_inserted_value_lives_as_long_as_its_reference<S: Scheme>() {
                 assert!([10, 20].contains(&value.read()));
             },
             |map| {
-                build_towers_of(1);
                 insert(map, 1, 20);
                 map.reclaimer().collect();
             },
@@ -335,24 +472,44 @@ fn an_inserted_value_lives_as_long_as_its_reference<S: Scheme>() {
     );
 }
 
-/// Guards the marking CAS of `pop_first`: each entry goes to one.
+/// Guards the bit for `pop_first`: each entry goes to one.
 fn each_entry_is_popped_once<S: Scheme>() {
-    let (map, mut popped) = together(
+    let (mut map, mut popped) = together(
         map_of::<S>(&[(1, 1), (2, 2)]),
         warm_up,
         [|map| pop_first(map), |map| pop_first(map)],
     );
+    assert_clean(&mut map);
     popped.sort_unstable();
     assert_eq!(popped, [Some(1), Some(2)]);
-    assert_retired(&map, 2);
 }
 
 /// Guards that `pop_last` pops what is the last one at that moment: not 1, if that is still there
 /// when 2 is.
 fn the_last_is_the_last<S: Scheme>() {
     let (map, [seen, popped]) = together(
-        map_of::<S>(&[(1, 2)]),
+        map_of::<S>(&[(1, 1)]),
         low,
+        [
+            |map| {
+                insert(map, 2, 2);
+                get(map, 1)
+            },
+            |map| pop_last(map),
+        ],
+    );
+    let left = keys(&map);
+    match popped {
+        Some(1) => assert_eq!((seen, left), (None, vec![2])),
+        popped => assert_eq!((popped, left), (Some(2), vec![1])),
+    }
+}
+
+/// The same where both are in one run.
+fn the_last_of_a_run_is_the_last<S: Scheme>() {
+    let (map, [seen, popped]) = together(
+        map_of::<S>(&[(1, 1)]),
+        wide,
         [
             |map| {
                 insert(map, 2, 2);
@@ -412,22 +569,27 @@ fn an_iteration_sees_a_lasting_key_once<S: Scheme>() {
     );
 }
 
-/// Guards that a step of an iteration which finds an entry removed goes again from where it stood:
-/// an entry that replaced it was the next one only before another one came in between.
+/// Guards that a step is from where the iteration stands, in this leaf and the next one, at one moment:
+/// the first of the next leaf was the next one only before another one came in between.
 fn a_step_brings_what_was_next<S: Scheme>() {
-    let first = |map: &Owned<S>| map.pin().iter().next().map(|entry| entry.value().read());
-    let (_, [_, first]) = together(
-        map_of::<S>(&[(1, 1)]),
-        low,
+    let second = |map: &Owned<S>| {
+        let pinned = map.pin();
+        let mut entries = pinned.iter();
+        entries.next();
+        entries.next().map(|entry| entry.value().read())
+    };
+    let (_, [_, second]) = together(
+        map_of::<S>(&[(1, 1), (3, 1)]),
+        wide,
         [
             |map| {
-                insert(map, 0, 0);
-                insert(map, 1, 2)
+                insert(map, 2, 2);
+                insert(map, 3, 30)
             },
-            first,
+            second,
         ],
     );
-    assert!([Some(1), Some(0)].contains(&first), "{first:?}");
+    assert!([Some(3), Some(2)].contains(&second), "{second:?}");
 }
 
 /// The same from the back.
@@ -447,11 +609,107 @@ fn a_step_back_brings_what_was_next<S: Scheme>() {
     assert!([Some(1), Some(3)].contains(&last), "{last:?}");
 }
 
-/// Guards I6 with freed nodes used again: a node's address comes back elsewhere in the list while
-/// another thread is about to remove the one before, and a third one reads.
+/// The same for what is the last below a bound: it was so while the next leaf had nothing below it.
+fn the_last_below_a_bound_was_that<S: Scheme>() {
+    let below = |map: &Owned<S>| {
+        let bound = Key::new(3);
+        map.pin().upper_bound(Bound::Excluded(&bound)).map(|entry| entry.value().read())
+    };
+    let (_, [_, below]) = together(
+        map_of::<S>(&[(1, 1), (2, 1)]),
+        low,
+        [
+            |map| {
+                insert(map, 1, 10);
+                remove(map, 2)
+            },
+            below,
+        ],
+    );
+    assert!([Some(2), Some(10)].contains(&below), "{below:?}");
+}
+
+/// A map of plain numbers, whose prefixes say which is less, with two of them in one leaf.
+fn numbers<S: Scheme>() -> SkipMap<u64, Witness, Domain<S>> {
+    let map = SkipMap::with_reclaimer(Domain::new());
+    build_towers_of(1);
+    build_runs_of(1);
+    map.pin().insert(0, Witness::new(0));
+    map.pin().insert(1, Witness::new(1));
+    build_runs_of(2);
+    map.pin().insert(3, Witness::new(3));
+    map
+}
+
+/// Guards I4 of the leaf, where a search goes by what was the first entry, and is misled.
+fn a_search_that_is_misled_finds_its_way<S: Scheme>() {
+    let (map, _) = together(
+        numbers::<S>(),
+        |map| {
+            build_runs_of(2);
+            model::warm_up(map.reclaimer(), 12);
+        },
+        [
+            |map| {
+                map.pin().remove(&1);
+                map.pin().insert(2, Witness::new(20));
+            },
+            |map| {
+                map.pin().insert(2, Witness::new(200));
+                assert!(map.pin().contains_key(&2));
+            },
+        ],
+    );
+    assert_eq!(map.pin().keys().map(|key| *key).collect::<Vec<_>>(), [0, 2, 3]);
+    assert_eq!(map.len(), 3);
+}
+
+/// Guards the order of `low`: who goes by it comes after the removal for which it was raised.
+fn who_goes_by_the_least_prefix_comes_after_the_removal<S: Scheme>() {
+    together(
+        numbers::<S>(),
+        |map| model::warm_up(map.reclaimer(), 12),
+        [
+            |map| {
+                in_turn(0, || {
+                    map.pin().insert(0, Witness::new(10));
+                    map.pin().remove(&1);
+                });
+            },
+            // Is misled, and raises it.
+            |map| in_turn(1, || assert!(!map.pin().contains_key(&2))),
+            |map| {
+                in_turn(2, || {
+                    if !map.pin().contains_key(&1) {
+                        assert_eq!(map.pin().get(&0).map(|value| value.read()), Some(10));
+                    }
+                });
+            },
+        ],
+    );
+}
+
+/// Guards the order of an unlinking: the leaf behind, to which the link leads then, is published by it
+/// as well.
+fn a_leaf_that_is_passed_on_is_published<S: Scheme>() {
+    let (_, [_, removed, found]) = together(
+        leaves_of::<S>(&[(2, 1)]),
+        low,
+        [
+            |map| in_turn(0, || insert(map, 3, 3)),
+            |map| in_turn(1, || remove(map, 2)),
+            |map| in_turn(2, || get(map, 3)),
+        ],
+    );
+    assert_eq!(removed, Some(2));
+    assert!([None, Some(3)].contains(&found), "{found:?}");
+}
+
+/// Guards I6 of the list with freed leaves used again: a leaf's address comes back elsewhere in the
+/// list while another thread is about to unlink the one before, and a third one reads.
 fn a_reused_address_deceives_nobody<S: Scheme>() {
     let (map, removed) = together(
-        map_of::<S>(&[(1, 1), (2, 1)]),
+        leaves_of::<S>(&[(1, 1), (2, 1)]),
         low,
         [
             |map| remove(map, 1),
@@ -465,105 +723,155 @@ fn a_reused_address_deceives_nobody<S: Scheme>() {
         ],
     );
     assert_eq!(removed, [Some(1), Some(2), None]);
-    assert_eq!(keys(&map), [3]);
+    assert_eq!(keys(&map), [LEAST, 3]);
 }
 
 crate::on_schemes! {
     one_of_two_who_insert_a_key_is_first {
-        pointers: Limits::preemptions(3, 4),
-        regions: Limits::preemptions(3, 4),
-        crossbeam: Limits::preemptions(1, 2),
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
+        epoch: Limits::preemptions(1, 2).at_most(10_000),
+        hazard: Limits::preemptions(1, 2).at_most(10_000),
+        kept: Limits::preemptions(1, 2).at_most(10_000),
+        crossbeam: Limits::preemptions(1, 2).at_most(4_000),
     }
     neighbours_are_inserted_both {
-        pointers: Limits::preemptions(3, 4),
-        regions: Limits::preemptions_or_all(3),
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
+    }
+    what_is_removed_beside_a_rebuilding_stays_out {
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
+    }
+    what_is_removed_is_not_replaced {
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
+    }
+    who_misses_a_key_comes_after_its_removal {
+        leak: Limits::preemptions(2, 3).at_most(10_000),
+    }
+    who_goes_by_the_least_prefix_comes_after_the_removal {
+        leak: Limits::preemptions(1, 2).at_most(10_000),
+    }
+    a_leaf_that_is_passed_on_is_published {
+        leak: Limits::preemptions(1, 2).at_most(10_000),
     }
     what_is_removed_at_birth_is_retired_once {
-        pointers: Limits::preemptions(4, 5),
-        regions: Limits::preemptions_or_all(4),
-        hazard: Limits::preemptions(2, 3),
-        epoch: Limits::preemptions(2, 3),
+        leak: Limits::preemptions(2, 3).at_most(10_000),
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
+        epoch: Limits::preemptions(1, 2).at_most(10_000),
+        hazard: Limits::preemptions(1, 2).at_most(10_000),
+        kept: Limits::preemptions(1, 2).at_most(10_000),
+        crossbeam: Limits::preemptions(1, 2).at_most(4_000),
     }
     a_key_that_is_inserted_again_leaves_nothing_behind {
-        pointers: Limits::preemptions(3, 4),
-        regions: Limits::preemptions(3, 4),
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
     }
     a_get_never_misses_a_key_that_is_replaced {
-        pointers: Limits::preemptions(2, 3),
-        regions: Limits::preemptions(3, 4),
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
     }
     one_of_two_who_remove_a_key_gets_it {
-        pointers: Limits::preemptions(2, 3),
-        regions: Limits::preemptions(2, 3),
-        epoch: Limits::preemptions(1, 2),
-        hazard: Limits::preemptions(1, 2),
-        kept: Limits::preemptions(1, 2),
-        crossbeam: Limits::preemptions(1, 2),
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
+        epoch: Limits::preemptions(1, 2).at_most(10_000),
+        hazard: Limits::preemptions(1, 2).at_most(10_000),
+        kept: Limits::preemptions(1, 2).at_most(10_000),
+        crossbeam: Limits::preemptions(1, 2).at_most(4_000),
     }
-    an_insertion_behind_a_removed_node_is_not_lost {
-        pointers: Limits::preemptions(2, 3),
-        regions: Limits::preemptions(2, 3),
+    an_insertion_into_a_dying_leaf_is_not_lost {
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
+    }
+    an_insertion_before_a_dying_leaf_is_not_lost {
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
+    }
+    a_key_is_in_one_leaf_only {
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
+    }
+    a_get_finds_what_has_moved_to_the_left {
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
     }
     neighbours_are_removed_both {
-        pointers: Limits::preemptions(2, 3),
-        regions: Limits::preemptions(1, 2),
+        pointers: Limits::preemptions(2, 3).at_most(15_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
     }
-    a_search_is_not_led_to_a_freed_node {
-        pointers: Limits::preemptions(2, 3),
-        regions: Limits::preemptions(2, 3),
-        epoch: Limits::preemptions(1, 2),
-        hazard: Limits::preemptions(1, 2),
-        kept: Limits::preemptions(1, 2),
+    a_search_is_not_led_to_a_freed_leaf {
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
         crossbeam: Limits::preemptions(1, 2),
     }
-    a_walk_is_not_led_to_a_freed_node {
-        pointers: Limits::preemptions(3, 4),
-        regions: Limits::preemptions(3, 4),
+    a_walk_is_not_led_to_a_freed_leaf {
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
     }
-    a_search_that_helps_is_not_led_to_a_freed_node {
-        pointers: Limits::preemptions(2, 3),
+    a_removed_entry_is_not_looked_at {
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
     }
-    a_node_lives_as_long_as_it_is_linked_anywhere {
-        pointers: Limits::preemptions(1, 2),
-        regions: Limits::preemptions(2, 3),
+    a_step_over_dead_leaves_is_not_led_to_a_freed_one {
+        pointers: Limits::preemptions(2, 3).at_most(15_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
+    }
+    a_leaf_lives_as_long_as_it_is_linked_anywhere {
+        pointers: Limits::preemptions(2, 3).at_most(15_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
     }
     a_builder_does_not_retire_what_is_retired {
-        regions: Limits::preemptions(3, 4).at_most(40_000),
+        pointers: Limits::preemptions(2, 3).at_most(15_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
     }
     a_removed_value_lives_as_long_as_its_reference {
-        pointers: Limits::preemptions(2, 3),
-        regions: Limits::preemptions(3, 4),
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
     }
     an_inserted_value_lives_as_long_as_its_reference {
-        pointers: Limits::preemptions(3, 4),
-        regions: Limits::preemptions(3, 4),
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
     }
     each_entry_is_popped_once {
-        pointers: Limits::preemptions(2, 3),
-        regions: Limits::preemptions(2, 3),
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
     }
     the_last_is_the_last {
-        pointers: Limits::preemptions(2, 3),
-        regions: Limits::preemptions(2, 3),
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
+    }
+    the_last_of_a_run_is_the_last {
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
     }
     what_an_iteration_hands_out_is_alive {
-        pointers: Limits::preemptions(2, 3),
-        regions: Limits::preemptions(2, 3),
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
     }
     an_iteration_sees_a_lasting_key_once {
-        pointers: Limits::preemptions(2, 3),
-        regions: Limits::preemptions(2, 3),
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
     }
     a_step_brings_what_was_next {
-        pointers: Limits::preemptions(2, 3),
-        regions: Limits::preemptions(2, 3),
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
     }
     a_step_back_brings_what_was_next {
-        pointers: Limits::preemptions(2, 3),
-        regions: Limits::preemptions(2, 3),
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
+    }
+    the_last_below_a_bound_was_that {
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
+    }
+    a_search_that_is_misled_finds_its_way {
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
     }
     a_reused_address_deceives_nobody {
-        pointers: Limits::preemptions(2, 3).reusing(),
-        regions: Limits::preemptions(2, 3).reusing(),
+        pointers: Limits::preemptions(2, 3).reusing().at_most(15_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000).reusing(),
     }
 }

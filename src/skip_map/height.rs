@@ -1,11 +1,11 @@
 //! How high a new tower is: a level more with a chance of one in two.
 //!
-//! What a search pays for is the nodes that it looks at, most of which are in no cache. With a chance of
+//! What a search pays for is the leaves that it looks at, most of which are in no cache. With a chance of
 //! p, it goes past (1 - p) / p nodes of a level, and is stopped by one that it has not met above with a
-//! chance of 1 - p; and there are ln n / ln (1 / p) levels. So of n entries it looks at 2.2 ln n with one
-//! in two, and at 2.7 ln n with one in four, which would spare two words for three entries.
+//! chance of 1 - p; and there are ln n / ln (1 / p) levels. So of n leaves it looks at 2.2 ln n with one
+//! in two, and at 2.7 ln n with one in four, which would spare two words for three leaves.
 
-use super::node::MAX_HEIGHT;
+use super::leaf::MAX_HEIGHT;
 
 /// The height of a new tower.
 ///

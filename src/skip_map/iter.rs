@@ -1,17 +1,15 @@
 //! Iterations of a map.
 //!
-//! Shared ones stand on the entry that came last, which they cover, at each end. A step forward
-//! follows its link; if the entry, or the next one, was removed under it, the step finds its way by
-//! the key, so it never loses its place. A step back has no link to follow: it searches the last
-//! entry below.
+//! Shared ones stand, at each end, on the entry that came last, which they cover together with its run and
+//! its leaf. A step goes to the next slot of the run, or to the next leaf; a step back to the slot before,
+//! or it searches the last entry below. If the run was replaced under it, the step finds its way by the
+//! key, so it never loses its place.
 //!
-//! *An entry that is removed before it is handed out is searched again from where the iteration
-//! stands*, not from that entry's key on: others may have come in between, before one has come in
-//! its place. So what a step finds was next to where it stood while it was in the map, and this is
-//! the step's linearization point.
+//! *What a step finds was next to where the iteration stood* at a moment during the step, the same for
+//! both leaves if there are two (`Spot::forward`): this is its linearization point.
 //!
-//! What is handed out is covered once more, by a shield that is announced while the entry is seen
-//! to be in the map: a cover cannot be copied (I2 of `guard`).
+//! What is handed out is covered once more, by a shield that is announced before that moment: a cover
+//! cannot be copied (I2 of `guard`).
 
 use core::borrow::Borrow;
 use core::fmt;
@@ -20,20 +18,17 @@ use core::marker::PhantomData;
 use core::ops::{Bound, RangeBounds, RangeFull};
 
 use super::SkipMap;
-use super::list::{self, Cover};
-use super::node::Node;
-use super::view::{CoverOf, EntryRef, View, entry, peek};
-use crate::atomic::Ptr;
+use super::list::Entries;
+use super::view::{EntryRef, SpotOf, View, entry, peek};
 use crate::domain::Reclaimer;
 use crate::guard::Ref;
 use crate::hash_map::Entry;
-use crate::scheme::Scheme;
 
 /// Goes through the entries in a range of keys, from both ends. Made by
 /// [`range`](crate::Pinned::range).
 ///
-/// Each step from the back is a search, of logarithmic cost; from the front only where entries are
-/// removed under the iteration.
+/// A step is a search, of logarithmic cost, where entries were inserted beside the iteration, and from the
+/// back where an array ends; otherwise it takes constant time.
 ///
 /// ```
 /// let map = sexton::SkipMap::<_, _>::from([(1, "one"), (2, "two"), (3, "three")]);
@@ -46,15 +41,15 @@ use crate::scheme::Scheme;
 pub struct Range<'g, K, V, R: Reclaimer, Q: ?Sized, B> {
     view: View<'g, K, V, R>,
     bounds: B,
-    /// The entries that came last.
-    front: Option<CoverOf<'g, K, V, R>>,
-    back: Option<CoverOf<'g, K, V, R>>,
+    /// Where the entries are, or were, that came last.
+    front: Option<SpotOf<'g, K, V, R>>,
+    back: Option<SpotOf<'g, K, V, R>>,
     is_over: bool,
     key: PhantomData<fn(&Q)>,
 }
 
-fn key_of<'s, K, V, S: Scheme>(node: &'s Cover<'_, K, V, S>) -> Option<&'s K> {
-    peek(node).map(|entry| &entry.key)
+fn key_of<'s, K, V, R: Reclaimer>(spot: &'s SpotOf<'_, K, V, R>) -> Option<&'s K> {
+    peek(&spot.entry).map(|entry| &entry.key)
 }
 
 impl<'g, K, V, R: Reclaimer, Q: ?Sized, B> Range<'g, K, V, R, Q, B> {
@@ -71,74 +66,73 @@ where
     Q: Ord + ?Sized,
     B: RangeBounds<Q>,
 {
-    /// The next entry.
-    fn ahead(&mut self) -> Option<CoverOf<'g, K, V, R>> {
+    /// Goes to the next entry. Who is easy does not care what was put in between meanwhile.
+    fn ahead(&mut self, is_easy: bool) -> Option<EntryRef<'g, K, V, R>> {
         if self.is_over {
             return None;
         }
         // If user code panics, it is over.
         self.is_over = true;
-        let next = match &self.front {
-            None => self.view.seek(self.bounds.start_bound()),
-            Some(front) => self.view.after(front),
-        }?;
-        let key = key_of(&next)?;
+        let mut next = self.view.guard().shield();
+        match &mut self.front {
+            None => self.front = self.view.seek(self.bounds.start_bound(), Some(&mut next)),
+            Some(front) => self.view.after(front, is_easy, &mut next)?,
+        }
+        let key = key_of::<K, V, R>(self.front.as_ref()?)?;
         let in_range = match self.bounds.end_bound() {
             Bound::Unbounded => true,
             Bound::Included(end) => key.borrow() <= end,
             Bound::Excluded(end) => key.borrow() < end,
         };
-        let has_met = self.back.as_ref().and_then(key_of).is_some_and(|back| key >= back);
+        let back = self.back.as_ref().and_then(key_of::<K, V, R>);
+        let has_met = back.is_some_and(|back| key >= back);
         self.is_over = !in_range || has_met;
-        (!self.is_over).then_some(next)
+        (!self.is_over).then(|| entry(next))
     }
 
-    /// The last entry before the one that it stands on at the back.
-    fn behind(&mut self) -> Option<CoverOf<'g, K, V, R>> {
+    /// Goes to the last entry before the one that it stands on at the back.
+    fn behind(&mut self) -> Option<EntryRef<'g, K, V, R>> {
         if self.is_over {
             return None;
         }
         // If user code panics, it is over.
         self.is_over = true;
-        let next = match &self.back {
-            None => self.view.seek_back(self.bounds.end_bound()),
-            Some(back) => self.view.seek_back::<K>(Bound::Excluded(key_of(back)?)),
-        }?;
-        let key = key_of(&next)?;
+        let mut next = self.view.guard().shield();
+        match &mut self.back {
+            None => self.back = self.view.seek_back(self.bounds.end_bound(), Some(&mut next)),
+            Some(back) => self.view.before(back, &mut next)?,
+        }
+        let key = key_of::<K, V, R>(self.back.as_ref()?)?;
         let in_range = match self.bounds.start_bound() {
             Bound::Unbounded => true,
             Bound::Included(start) => key.borrow() >= start,
             Bound::Excluded(start) => key.borrow() > start,
         };
-        let has_met = self.front.as_ref().and_then(key_of).is_some_and(|front| key <= front);
+        let front = self.front.as_ref().and_then(key_of::<K, V, R>);
+        let has_met = front.is_some_and(|front| key <= front);
         self.is_over = !in_range || has_met;
-        (!self.is_over).then_some(next)
+        (!self.is_over).then(|| entry(next))
     }
 
     /// Removes the entries ahead that are `unwanted`; says how many they were.
     pub(super) fn remove_where(mut self, mut unwanted: impl FnMut(&K, &V) -> bool) -> usize {
         let view = self.view;
         let mut removed = 0;
-        while let Some(next) = self.ahead() {
-            if !peek(&next).is_some_and(|entry| unwanted(&entry.key, &entry.value)) {
-                self.front = Some(next);
-            } else if view.remove_node(&next) {
-                self.front = Some(next);
-                removed += 1;
+        while self.ahead(true).is_some() {
+            let Some(spot) = &mut self.front else { break };
+            // What was replaced meanwhile is looked at again.
+            while peek(&spot.entry).is_some_and(|entry| unwanted(&entry.key, &entry.value)) {
+                if view.remove_spot(spot) {
+                    removed += 1;
+                    break;
+                }
+                if !view.find_again(spot) {
+                    break;
+                }
             }
         }
         removed
     }
-}
-
-/// Covers an entry once more; `None` if it is not in the map any more.
-fn cover_again<'g, K, V, R: Reclaimer>(
-    view: View<'g, K, V, R>,
-    node: &CoverOf<'g, K, V, R>,
-) -> Option<EntryRef<'g, K, V, R>> {
-    let mut cover = view.guard().shield();
-    // It is in the map after the announcement, so it was not retired before.
-    cover.announce_if(node.ptr(), || list::is_live(node)).then(|| entry(cover))
 }
 
 impl<'g, K, V, R, Q, B> Iterator for Range<'g, K, V, R, Q, B>
@@ -152,14 +146,7 @@ where
     type Item = Ref<'g, Entry<K, V>, R::Scheme>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let view = self.view;
-        loop {
-            let next = self.ahead()?;
-            if let Some(entry) = cover_again(view, &next) {
-                self.front = Some(next);
-                return Some(entry);
-            }
-        }
+        self.ahead(false)
     }
 }
 
@@ -172,14 +159,7 @@ where
     B: RangeBounds<Q>,
 {
     fn next_back(&mut self) -> Option<Self::Item> {
-        let view = self.view;
-        loop {
-            let next = self.behind()?;
-            if let Some(entry) = cover_again(view, &next) {
-                self.back = Some(next);
-                return Some(entry);
-            }
-        }
+        self.behind()
     }
 }
 
@@ -340,10 +320,8 @@ where
 /// assert_eq!(map.get("a"), Some(2));
 /// ```
 pub struct IterMut<'m, K, V, R: Reclaimer> {
-    map: &'m SkipMap<K, V, R>,
-    at: Ptr<Node<K, V>>,
-    is_over: bool,
-    entries: PhantomData<(&'m K, &'m mut V)>,
+    left: Entries<K, V>,
+    map: PhantomData<(&'m K, &'m mut V, &'m SkipMap<K, V, R>)>,
 }
 
 // SAFETY: as `(&K, &mut V)`; the map is used for its links only.
@@ -353,7 +331,7 @@ unsafe impl<K: Sync, V: Sync, R: Reclaimer> Sync for IterMut<'_, K, V, R> {}
 
 impl<'m, K, V, R: Reclaimer> IterMut<'m, K, V, R> {
     pub(super) fn new(map: &'m mut SkipMap<K, V, R>) -> Self {
-        Self { map, at: Ptr::null(), is_over: false, entries: PhantomData }
+        Self { left: map.list.entries(), map: PhantomData }
     }
 }
 
@@ -361,18 +339,10 @@ impl<'m, K: 'm, V: 'm, R: Reclaimer> Iterator for IterMut<'m, K, V, R> {
     type Item = (&'m K, &'m mut V);
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.is_over {
-            return None;
-        }
-        // SAFETY: linked, and the map is borrowed exclusively.
-        self.at = unsafe { self.map.list.next_exclusive::<R::Scheme>(self.at) };
-        self.is_over = self.at.is_null();
-        if self.is_over {
-            return None;
-        }
-        // SAFETY: a node of this map, borrowed exclusively, each once. Nothing but its entry is
-        // borrowed: its links are still needed.
-        let entry = unsafe { &mut (*self.at.as_raw()).entry };
+        // SAFETY: the map is borrowed exclusively.
+        let entry = unsafe { self.left.next::<R::Scheme>() }?;
+        // SAFETY: an entry of this map, borrowed exclusively, each once.
+        let entry = unsafe { &mut *entry.as_raw() };
         Some((&entry.key, &mut entry.value))
     }
 }

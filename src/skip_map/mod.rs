@@ -1,21 +1,35 @@
 //! An ordered map, and an ordered set.
 //!
-//! The rooms: `list` is the skip list, with its proof, `node` what it is made of, `height` the
-//! chance in it; `view` has the operations, `iter` the iterations, `pinned` and this file the face;
-//! `set` is the set.
+//! An unrolled skip list: a list of leaves, each with a run of some dozen entries that is replaced as a
+//! whole, and over it an index of towers.
+//!
+//! | file | room |
+//! | --- | --- |
+//! | `run.rs` | a run: entries side by side, and what is said of them by a bit |
+//! | `leaf.rs` | a leaf: where its run is, its tower, who retires it |
+//! | `list.rs` | the list of leaves and the index; the whole picture |
+//! | `page.rs` | where a search ends: how it goes to the right, and covers what it looks at |
+//! | `rebuild.rs` | how entries get in |
+//! | `view.rs`, `iter.rs` | the operations under a guard, and the iterations |
+//! | `prefix.rs`, `height.rs` | the first word of a key; the chance in a tower's height |
+//! | `pinned.rs`, `set.rs`, this file | the face, and the set |
 //!
 //! # Linearization
 //!
-//! `insert` (of a new key) at the CAS that links its node at level 0; a replacement, and a removal,
-//! at the CAS that marks the old node's link of level 0: one atomic step, so a `get` of a key that
-//! is being replaced finds the old value or the new one. A `get` that finds at its load of that
-//! link, unmarked; one that does not, at its load of the link in which the key would stand.
+//! `insert`, whether it replaces or not, at the CAS that puts its run in place: one atomic step, so a
+//! `get` of a key that is being replaced finds the old value or the new one. A removal at the CAS that
+//! sets the entry's bit. A `get` that finds at its load of that bit, unset; one that does not, as is said
+//! at `Page::at`. A step of an iteration at its load of the bit of what it finds (`Spot::forward`).
 
 mod height;
 mod iter;
+mod leaf;
 mod list;
-mod node;
+mod page;
 mod pinned;
+mod prefix;
+mod rebuild;
+mod run;
 mod set;
 mod view;
 
@@ -26,6 +40,9 @@ use core::fmt;
 #[doc(hidden)]
 pub use height::build_towers_of;
 pub use iter::{Iter, IterMut, Keys, Range, Values};
+#[cfg(any(loom, crossbeam_loom))]
+#[doc(hidden)]
+pub use run::build_runs_of;
 pub use set::{SetIter, SetRange, SkipSet};
 
 pub use crate::hash_map::{Compute, Entry, Operation, TryInsertError};
@@ -38,7 +55,7 @@ use crate::guard::{Guard, Pinned};
 use crate::sharded::Sharded;
 use crate::sync::counter::{AtomicIsize, Relaxed};
 
-/// A lock-free ordered map, for any number of threads: a skip list.
+/// A lock-free ordered map, for any number of threads: a skip list of sorted arrays.
 ///
 /// The methods here pin for the one call. Those that look at values come in two forms: `get` and
 /// its kind return clones, [`read`](Self::read) runs a closure. To borrow values, to iterate, or to
@@ -58,9 +75,13 @@ use crate::sync::counter::{AtomicIsize, Relaxed};
 /// ```
 ///
 /// # Progress
-/// Lock-free: an operation starts again only when another one has succeeded in its way. Lookups
-/// unlink removed entries that they meet. Each takes a logarithmic number of steps, expected, as
-/// long as the others leave it alone.
+/// Lock-free: an operation starts again only when another one has succeeded in its way. Whoever finds
+/// a part of the map half changed by a thread that sleeps changes it himself. Lookups help to take what
+/// is dead out of the index. Each takes a logarithmic number of steps, expected, as long as the others
+/// leave it alone.
+///
+/// An insertion writes a new array of up to 30 pointers: threads that insert neighbours all the time hold
+/// one another up more than in a list of single entries. A removal sets a bit.
 ///
 /// # First and last
 /// `first` and `last` were that at a moment during the call, and so was what
@@ -89,20 +110,31 @@ use crate::sync::counter::{AtomicIsize, Relaxed};
 /// ```
 ///
 /// # Memory
-/// An entry is one node: key, value, one word, and a pointer for each level, of which there are two
-/// on average; and what the scheme adds.
+/// Entries are allocated one by one, so that references to them stay good. Beside key and value an entry
+/// takes two words in an array that is between half full and full, but for what is removed later: an
+/// array is freed when its last entry is removed, or as another one takes its place. And what the scheme
+/// adds.
+///
+/// Removing needs no memory (unless it meets an insertion half-way, and finishes it). Each insertion
+/// retires an array of up to 512 bytes.
+///
+/// # Speed
+/// Keys of the integer types, `char`, and texts and byte strings (owned, borrowed, boxed, or in an
+/// [`Arc`](std::sync::Arc)) are mostly compared by their first word, which stands beside the pointer.
+/// Those of other types are compared through it, and cost a miss of the cache each.
 ///
 /// # Iteration
 /// In ascending order, or descending, and from both ends. A key that is in the map from the
 /// iteration's begin to its end is seen exactly once, with its value at the moment when the
 /// iteration got there. A key that is inserted or removed meanwhile may be seen or not. What a step
-/// brings was, at a moment during the step, the next one in the map. A step forward takes constant
-/// time (but a search where entries are removed under the iteration), a step back is a search.
+/// brings was, at a moment during the step, the next one in the map. A step, in either direction, takes
+/// constant time, expected, but for a search where entries are inserted beside the iteration, and at
+/// each array's end when going back.
 ///
 /// # When to use a lock instead
-/// `Mutex<BTreeMap>` keeps a dozen entries in a node, so it touches far fewer cache lines: it is
-/// faster wherever threads seldom meet. What the skip list buys is that readers and writers of
-/// different places do not meet at all, and that a sleeping thread stops nobody.
+/// `RwLock<BTreeMap>` keeps entries themselves in its nodes, and touches fewer cache lines: it is
+/// faster wherever threads seldom meet. What this map buys is that readers and writers of different
+/// places do not meet at all, and that a sleeping thread stops nobody.
 pub struct SkipMap<K, V, R: Reclaimer = Epoch> {
     list: List<K, V>,
     /// Entries put in, less entries taken out, by each group of threads.
@@ -229,6 +261,13 @@ impl<K, V, R: Reclaimer> SkipMap<K, V, R> {
     /// ```
     pub fn drain(&mut self) -> Drain<'_, Self> {
         Drain::new(self)
+    }
+
+    /// How many places in lists what is out of the map still takes up.
+    #[cfg(any(loom, crossbeam_loom))]
+    #[doc(hidden)]
+    pub fn remnants(&mut self) -> usize {
+        self.list.remnants::<R::Scheme>()
     }
 
     /// Counts an entry in, or out.
@@ -448,10 +487,10 @@ where
         K: Borrow<Q>,
         Q: Ord + ?Sized,
     {
-        let node = self.pin().view().get(key)?.ptr().as_raw();
+        let entry = self.pin().view().get(key)?.ptr().as_raw();
         // SAFETY: nobody else can reach an entry that is in the map, while it is borrowed
-        // exclusively; and the pointer is good for the whole node.
-        Some(unsafe { &mut (*node).entry.value })
+        // exclusively.
+        Some(unsafe { &mut (*entry).value })
     }
 }
 
@@ -459,10 +498,10 @@ impl<K, V, R: Reclaimer> Exclusive for SkipMap<K, V, R> {
     type Item = (K, V);
 
     fn take_one(&mut self) -> Option<(K, V)> {
-        let node = self.list.take_first::<R::Scheme>()?;
+        let entry = self.list.take_first::<R::Scheme>()?;
         self.count(-1);
-        let entry = node.into_entry();
-        Some((entry.key, entry.value))
+        let Entry { key, value } = entry.into_inner();
+        Some((key, value))
     }
 }
 

@@ -4,7 +4,7 @@ use core::borrow::Borrow;
 use core::ops::{Bound, RangeBounds};
 
 use super::iter::{Iter, Keys, Range, Values};
-use super::view::{View, entry, value};
+use super::view::{View, entry, of_spot, value};
 use super::{Compute, Operation, SkipMap, TryInsertError};
 use crate::domain::Reclaimer;
 use crate::guard::{Guard, Pinned, Ref};
@@ -69,7 +69,7 @@ where
     /// assert_eq!(*map.pin().first().unwrap().key(), 1);
     /// ```
     pub fn first(&self) -> Option<Ref<'_, Entry<K, V>, R::Scheme>> {
-        self.view().seek::<K>(Bound::Unbounded).map(entry)
+        self.view().seek::<K>(Bound::Unbounded, None).map(of_spot)
     }
 
     /// The entry with the greatest key.
@@ -79,7 +79,7 @@ where
     /// assert_eq!(*map.pin().last().unwrap().key(), 2);
     /// ```
     pub fn last(&self) -> Option<Ref<'_, Entry<K, V>, R::Scheme>> {
-        self.view().seek_back::<K>(Bound::Unbounded).map(entry)
+        self.view().seek_back::<K>(Bound::Unbounded, None).map(of_spot)
     }
 
     /// The first entry that is not below a bound.
@@ -98,7 +98,7 @@ where
         K: Borrow<Q>,
         Q: Ord + ?Sized,
     {
-        self.view().seek(bound).map(entry)
+        self.view().seek(bound, None).map(of_spot)
     }
 
     /// The last entry that is not above a bound.
@@ -116,7 +116,7 @@ where
         K: Borrow<Q>,
         Q: Ord + ?Sized,
     {
-        self.view().seek_back(bound).map(entry)
+        self.view().seek_back(bound, None).map(of_spot)
     }
 
     /// Inserts an entry, or replaces the key's in one atomic step; returns the value that was

@@ -6,7 +6,7 @@ use core::iter::FusedIterator;
 use core::ops::{Bound, RangeBounds};
 
 use super::iter::{Keys, Range};
-use super::view::{View, entry};
+use super::view::{View, entry, of_spot};
 use super::{Iter, SkipMap};
 use crate::Epoch;
 use crate::atomic::AllocError;
@@ -327,7 +327,7 @@ where
         T: Borrow<Q>,
         Q: Ord + ?Sized,
     {
-        self.view().seek(bound).map(entry).map(key)
+        self.view().seek(bound, None).map(of_spot).map(key)
     }
 
     /// The last value that is not above a bound.
@@ -343,7 +343,7 @@ where
         T: Borrow<Q>,
         Q: Ord + ?Sized,
     {
-        self.view().seek_back(bound).map(entry).map(key)
+        self.view().seek_back(bound, None).map(of_spot).map(key)
     }
 
     /// Inserts a value if none equals it; says whether it did.

@@ -2,18 +2,25 @@
 //!
 //! # Invariants
 //!
-//! - **I1.** User code (`Ord`, closures) may panic: nothing is half changed then. What is linked is
-//!   counted in before the next key is compared, what is marked is counted out; a tower that stays
-//!   unfinished gives its levels back.
-//! - **I2.** Who builds a tower covers the node from before it was linked.
+//! - **I1.** User code (`Ord`, closures) may panic: nothing is half changed then. What is put in or taken
+//!   out is counted, and what was taken out retired, before the next key is compared; a tower that stays
+//!   unfinished gives its levels back, and a dead leaf that stays linked is taken out by others.
+//! - **I2.** Who builds a tower covers the leaf from before it was linked.
 
+use core::alloc::Layout;
 use core::borrow::Borrow;
 use core::cmp::Ordering as Order;
 use core::ops::Bound;
+use std::alloc::handle_alloc_error;
 
-use super::list::{self, Cover, Cursor};
-use super::node::{Left, Loose, Node};
-use super::{Compute, Operation, SkipMap, TryInsertError, height};
+use super::leaf::{self, Left, retire_if};
+use super::list::Cursor;
+use super::page::{Cover, Page, Spot, first_of};
+use super::prefix::Sought;
+use super::rebuild::{Change, New, Rebuilt, rebuild};
+use super::run::{self, Run};
+use super::{Compute, Operation, SkipMap, TryInsertError};
+use crate::atomic::{AllocError, Owned, Ptr};
 use crate::domain::Reclaimer;
 use crate::guard::{Guard, RECLAIM_BUDGET, Ref};
 use crate::hash_map::Entry;
@@ -37,63 +44,63 @@ impl<K, V, R: Reclaimer> Copy for View<'_, K, V, R> {}
 pub(super) type EntryRef<'g, K, V, R> = Ref<'g, Entry<K, V>, <R as Reclaimer>::Scheme>;
 pub(super) type ValueRef<'g, V, R> = Ref<'g, V, <R as Reclaimer>::Scheme>;
 pub(super) type CoverOf<'g, K, V, R> = Cover<'g, K, V, <R as Reclaimer>::Scheme>;
-type CursorOf<'g, K, V, R> = Cursor<'g, K, V, <R as Reclaimer>::Scheme>;
-type LooseOf<K, V, R> = Loose<K, V, <R as Reclaimer>::Scheme>;
+pub(super) type SpotOf<'g, K, V, R> = Spot<'g, K, V, <R as Reclaimer>::Scheme>;
+type PageOf<'g, K, V, R> = Page<'g, K, V, <R as Reclaimer>::Scheme>;
+type LeafCoverOf<'g, K, V, R> = leaf::Cover<'g, K, V, <R as Reclaimer>::Scheme>;
+type Replaced<'g, K, V, R> = Option<EntryRef<'g, K, V, R>>;
+type OwnedOf<K, V, R> = Owned<Entry<K, V>, <R as Reclaimer>::Scheme>;
 
 pub(super) fn value<'g, K, V, S: Scheme>(entry: Ref<'g, Entry<K, V>, S>) -> Ref<'g, V, S> {
     Ref::map(entry, |entry| &entry.value)
 }
 
 /// The entry that a shield covers, which is not nothing.
-pub(super) fn entry<'g, K, V, S: Scheme>(node: Cover<'g, K, V, S>) -> Ref<'g, Entry<K, V>, S> {
-    // SAFETY: covered, a node of the map's domain; entries are only borrowed shared.
-    let entry = unsafe {
-        node.into_ref(|node| core::ptr::NonNull::new_unchecked(&raw mut (*node.as_ptr()).entry))
-    };
+pub(super) fn entry<'g, K, V, S: Scheme>(cover: Cover<'g, K, V, S>) -> Ref<'g, Entry<K, V>, S> {
+    // SAFETY: covered, of the map's domain; entries are only borrowed shared.
+    let entry = unsafe { cover.into_ref(|entry| entry) };
     entry.expect("the shield covers an entry")
 }
 
-/// The entry that a shield covers; `None` if it covers nothing.
-pub(super) fn peek<'s, K, V, S: Scheme>(node: &'s Cover<'_, K, V, S>) -> Option<&'s Entry<K, V>> {
-    // SAFETY: as in `entry`.
-    unsafe { node.as_ref() }.map(|node| &node.entry)
+/// The entry of a spot that covers one.
+pub(super) fn of_spot<'g, K, V, S: Scheme>(spot: Spot<'g, K, V, S>) -> Ref<'g, Entry<K, V>, S> {
+    entry(spot.entry)
 }
 
-/// A tower that is being built. Dropped in a panic, it leaves the node where it is.
+/// The entry that a shield covers; `None` if it covers nothing.
+pub(super) fn peek<'s, K, V, S: Scheme>(cover: &'s Cover<'_, K, V, S>) -> Option<&'s Entry<K, V>> {
+    // SAFETY: as in `entry`.
+    unsafe { cover.as_ref() }
+}
+
+/// A tower that is being built. Dropped in a panic, it leaves the leaf where it is.
 struct Building<'s, 'g, K, V, S: Scheme> {
     guard: &'g Guard<'g, S>,
-    /// Covered, and linked at level 0.
-    node: &'s Cover<'g, K, V, S>,
+    /// Covered, and linked in the list of leaves.
+    leaf: &'s leaf::Cover<'g, K, V, S>,
     height: usize,
     /// How many levels are linked.
     linked: usize,
 }
 
 impl<'s, 'g, K, V, S: Scheme> Building<'s, 'g, K, V, S> {
-    /// Begins, right behind the CAS that has linked the node: from now on user code may panic (I1).
-    fn new(guard: &'g Guard<'g, S>, node: &'s Cover<'g, K, V, S>) -> Self {
+    fn new(guard: &'g Guard<'g, S>, leaf: &'s leaf::Cover<'g, K, V, S>) -> Self {
         // SAFETY: covered (I2).
-        let height = unsafe { node.as_ref() }.map_or(1, Node::height);
-        Self { guard, node, height, linked: 1 }
+        let height = unsafe { leaf.as_ref() }.map_or(0, leaf::Leaf::height);
+        Self { guard, leaf, height, linked: 0 }
     }
 
-    /// Ends, and says whether the node is to be unlinked.
+    /// Ends, and says whether the leaf is to be unlinked.
     fn finish(self) -> bool {
         core::mem::ManuallyDrop::new(self).finish_now() == Left::ToUnlink
     }
 
     fn finish_now(&self) -> Left {
         // SAFETY: covered (I2).
-        match unsafe { self.node.as_ref() } {
-            // A tower of one level needs no building.
-            Some(node) if self.height > 1 => {
-                let left = node.finish(self.height - self.linked);
-                // SAFETY: said of this node, to us.
-                unsafe { list::retire_if(self.guard, left, self.node) };
-                left
-            }
-            _ => Left::Other,
-        }
+        let Some(leaf) = (unsafe { self.leaf.as_ref() }) else { return Left::Other };
+        let left = leaf.finish(self.height - self.linked);
+        // SAFETY: said of this leaf, to us.
+        unsafe { retire_if(self.guard, left, self.leaf.ptr()) };
+        left
     }
 }
 
@@ -101,6 +108,27 @@ impl<K, V, S: Scheme> Drop for Building<'_, '_, K, V, S> {
     fn drop(&mut self) {
         self.finish_now();
     }
+}
+
+/// What became of an entry that was to be taken out.
+enum Taken {
+    /// It was taken out here.
+    Here,
+    /// Somebody else has taken it out.
+    Gone,
+    /// Its run is sealed, or was replaced: it may be in another one.
+    Sealed,
+}
+
+/// Why an entry was not put in: it comes back.
+enum NotPut<K, V, S: Scheme> {
+    Stale(Owned<Entry<K, V>, S>),
+    NoMemory(Owned<Entry<K, V>, S>, Layout),
+}
+
+/// For a search that is to pass all that are `below`, and no others.
+fn up_to(below: bool) -> Order {
+    if below { Order::Less } else { Order::Greater }
 }
 
 impl<'g, K, V, R: Reclaimer> View<'g, K, V, R> {
@@ -111,6 +139,14 @@ impl<'g, K, V, R: Reclaimer> View<'g, K, V, R> {
     pub(super) fn guard(self) -> &'g Guard<'g, R::Scheme> {
         self.guard
     }
+
+    /// Covers an entry that is not in the map yet, so that it can be referred to once it is.
+    fn cover(self, entry: &OwnedOf<K, V, R>) -> CoverOf<'g, K, V, R> {
+        let mut shield = self.guard.shield();
+        // Announced before it is in, so before anyone can retire it.
+        shield.announce_if(entry.as_ptr(), || true);
+        shield
+    }
 }
 
 impl<'g, K, V, R> View<'g, K, V, R>
@@ -119,190 +155,327 @@ where
     V: Send + 'static,
     R: Reclaimer,
 {
-    /// Searches for a key; says whether it is there.
-    fn find<Q>(self, key: &Q) -> (CursorOf<'g, K, V, R>, bool)
+    /// Searches for a key.
+    fn find<Q>(self, key: &Q) -> PageOf<'g, K, V, R>
     where
         K: Borrow<Q>,
         Q: Ord + ?Sized,
     {
-        self.map.list.search(self.guard, 0, |other| other.borrow().cmp(key))
+        let mut sought = Sought::by(key, |other: &K| other.borrow().cmp(key));
+        self.map.list.locate(self.guard, &mut sought)
     }
 
-    /// A key's node, covered.
+    /// Searches for the place behind all keys that are `before` it, which is by a key.
+    fn locate<Q>(self, key: &Q, before: impl Fn(&Q) -> bool) -> PageOf<'g, K, V, R>
+    where
+        K: Borrow<Q>,
+        Q: ?Sized,
+    {
+        let mut sought = Sought::by(key, |other: &K| up_to(before(other.borrow())));
+        self.map.list.locate(self.guard, &mut sought)
+    }
+
+    /// A key's entry, covered.
     pub(super) fn get<Q>(self, key: &Q) -> Option<CoverOf<'g, K, V, R>>
     where
         K: Borrow<Q>,
         Q: Ord + ?Sized,
     {
-        let (cursor, found) = self.find(key);
-        found.then_some(cursor.at)
+        let page = self.find(key);
+        page.found.then_some(page.spot.entry)
     }
 
-    /// The first node that is not below a bound.
-    pub(super) fn seek<Q>(self, bound: Bound<&Q>) -> Option<CoverOf<'g, K, V, R>>
+    /// The first entry that is not below a bound, covered once more for somebody else.
+    pub(super) fn seek<Q>(
+        self,
+        bound: Bound<&Q>,
+        mut also: Option<&mut CoverOf<'g, K, V, R>>,
+    ) -> Option<SpotOf<'g, K, V, R>>
     where
         K: Borrow<Q>,
         Q: Ord + ?Sized,
     {
         let list = &self.map.list;
-        let cursor = match bound {
-            Bound::Unbounded => list.first(self.guard),
-            Bound::Included(from) => self.find(from).0,
-            Bound::Excluded(from) => {
-                list.search(self.guard, 0, |key| up_to(key.borrow() <= from)).0
+        loop {
+            let (mut spot, is_forced) = match bound {
+                Bound::Unbounded => (Spot::first(list, self.guard), false),
+                Bound::Included(from) => self.locate(from, |key| key < from).into_spot(),
+                Bound::Excluded(from) => self.locate(from, |key| key <= from).into_spot(),
+            };
+            let slot = spot.slot;
+            let found = spot.forward(list, self.guard, slot, is_forced, also.as_deref_mut());
+            if let Ok(found) = found {
+                return found.then_some(spot);
             }
-        };
-        (!cursor.at.ptr().is_null()).then_some(cursor.at)
+        }
     }
 
-    /// The last node that is not above a bound.
-    pub(super) fn seek_back<Q>(self, bound: Bound<&Q>) -> Option<CoverOf<'g, K, V, R>>
+    /// The last entry that is not above a bound, covered once more for somebody else.
+    pub(super) fn seek_back<Q>(
+        self,
+        bound: Bound<&Q>,
+        mut also: Option<&mut CoverOf<'g, K, V, R>>,
+    ) -> Option<SpotOf<'g, K, V, R>>
     where
         K: Borrow<Q>,
         Q: Ord + ?Sized,
     {
-        let cursor = self.map.list.search(self.guard, 0, |key| match bound {
-            Bound::Unbounded => Order::Less,
-            Bound::Included(to) => up_to(key.borrow() <= to),
-            Bound::Excluded(to) => up_to(key.borrow() < to),
-        });
-        let before = cursor.0.before;
-        (!before.ptr().is_null()).then_some(before)
-    }
-
-    /// The node behind one that is, or was, in the map.
-    pub(super) fn after(self, node: &CoverOf<'g, K, V, R>) -> Option<CoverOf<'g, K, V, R>> {
-        if let Some(next) = list::next(self.guard, node) {
-            return (!next.ptr().is_null()).then_some(next);
+        let list = &self.map.list;
+        loop {
+            let Page { mut spot, is_forced, .. } = match bound {
+                Bound::Unbounded => list.locate(self.guard, &mut Sought::end(|_: &K| Order::Less)),
+                Bound::Included(to) => self.locate(to, |key| key <= to),
+                Bound::Excluded(to) => self.locate(to, |key| key < to),
+            };
+            let slot = spot.slot;
+            match spot.back(list, self.guard, slot, also.as_deref_mut()) {
+                Ok(true) => return Some(spot),
+                Ok(false) if is_forced || spot.leaf.ptr().is_null() => return None,
+                _ => {}
+            }
         }
-        // It was removed, or the next one: there is a way around by the key.
-        self.seek(Bound::Excluded(&peek(node)?.key))
     }
 
-    /// Takes the node that was searched for, and that was removed, out of the index, and unlinks
-    /// it.
-    fn bury(self, cursor: &CursorOf<'g, K, V, R>) {
+    /// Goes on to the entry behind one that is, or was, in the map, and covers it once more.
+    ///
+    /// Who is easy does not care what was put in between meanwhile.
+    pub(super) fn after(
+        self,
+        spot: &mut SpotOf<'g, K, V, R>,
+        is_easy: bool,
+        also: &mut CoverOf<'g, K, V, R>,
+    ) -> Option<()> {
+        let next = spot.slot + 1;
+        match spot.forward(&self.map.list, self.guard, next, is_easy, Some(also)) {
+            Ok(found) => return found.then_some(()),
+            // Its leaf has changed: there is a way around by the key.
+            Err(()) => *spot = self.seek(Bound::Excluded(&peek(&spot.entry)?.key), Some(also))?,
+        }
+        Some(())
+    }
+
+    /// Goes back to the entry before one that is, or was, in the map, and covers it once more.
+    pub(super) fn before(
+        self,
+        spot: &mut SpotOf<'g, K, V, R>,
+        also: &mut CoverOf<'g, K, V, R>,
+    ) -> Option<()> {
+        let slot = spot.slot;
+        if spot.back(&self.map.list, self.guard, slot, Some(also)) != Ok(true) {
+            // It is in another leaf, or this one has changed.
+            *spot = self.seek_back(Bound::Excluded(&peek(&spot.entry)?.key), Some(also))?;
+        }
+        Some(())
+    }
+
+    /// Goes to what has the key now of an entry that was in the map; false if nothing has.
+    pub(super) fn find_again(self, spot: &mut SpotOf<'g, K, V, R>) -> bool {
+        let Some(entry) = peek(&spot.entry) else { return false };
+        let page = self.find(&entry.key);
+        if page.found {
+            *spot = page.spot;
+        }
+        page.found
+    }
+
+    /// Takes the entry of a spot out.
+    ///
+    /// If it does, the run was its leaf's then, as it was not sealed; and so what follows the entry is
+    /// what had followed it in that run and those to the right, less what was removed.
+    fn take(self, spot: &SpotOf<'g, K, V, R>) -> Taken {
         // SAFETY: covered.
-        if unsafe { cursor.at.as_ref() }.is_some_and(|node| node.height() == 1)
-            && cursor.unlink_low()
-        {
-            return;
+        let Some(run) = (unsafe { run::peek(&spot.run) }) else { return Taken::Gone };
+        let mut state = run.state();
+        while state.live().has(spot.slot) {
+            if state.is_sealed() {
+                return Taken::Sealed;
+            }
+            match run.remove(spot.slot, state) {
+                Ok(state) => {
+                    self.taken(spot, state.live().is_empty().then_some(spot.run.ptr()));
+                    return Taken::Here;
+                }
+                Err(changed) => state = changed,
+            }
         }
-        self.bury_node(&cursor.at);
+        Taken::Gone
     }
 
-    /// The same for a node that was found otherwise.
-    fn bury_node(self, node: &CoverOf<'g, K, V, R>) {
-        // SAFETY: covered.
-        let Some(covered) = (unsafe { node.as_ref() }) else { return };
-        if covered.height() == 1 || covered.remove() == Left::ToUnlink {
-            self.sweep(covered);
+    /// Takes the entry that a page has found out of a sealed run, by putting one without it in its place.
+    ///
+    /// # Panics
+    /// Aborts as `Box::new` does when there is no memory.
+    fn take_from_sealed(self, page: &PageOf<'g, K, V, R>) -> Taken {
+        match self.rebuild(page, Change::Take) {
+            Err(layout) => handle_alloc_error(layout),
+            Ok(Rebuilt::Stale) => Taken::Sealed,
+            Ok(Rebuilt::Done { empty, .. }) => {
+                self.taken(&page.spot, empty);
+                Taken::Here
+            }
         }
     }
 
-    /// Searches a key all the way down, so that no removed node is left there.
-    fn sweep(self, node: &Node<K, V>) {
-        let key = &node.entry.key;
-        self.map.list.search(self.guard, 0, |other| up_to(other < key));
-    }
-
-    /// What comes after each successful removal. I1: it is counted first.
-    fn removed(self, cursor: &CursorOf<'g, K, V, R>) {
+    /// What comes after each removal. If the leaf has died, its run in which nothing is left is given.
+    fn taken(self, spot: &SpotOf<'g, K, V, R>, empty: Option<Ptr<Run<K, V>>>) {
+        // I1.
         self.map.count(-1);
-        self.bury(cursor);
+        // SAFETY: whoever has set its bit has taken it out (I2 of `run`); the entry may be dropped
+        // anywhere: see the map's bounds.
+        unsafe { self.guard.retire(spot.entry.ptr()) };
+        // SAFETY: covered.
+        if let Some((leaf, empty)) = unsafe { spot.leaf.as_ref() }.zip(empty) {
+            leaf.show_death(empty);
+            // If its tower is still being built, the builder sweeps as well.
+            let _ = leaf.bury();
+            self.bury(spot);
+        }
         self.guard.reclaim(RECLAIM_BUDGET);
     }
 
-    /// The same for a node that was found otherwise.
-    fn removed_node(self, node: &CoverOf<'g, K, V, R>) {
-        self.map.count(-1);
-        self.bury_node(node);
-        self.guard.reclaim(RECLAIM_BUDGET);
+    /// Takes the dead leaf of a spot out of all lists; for the one from the list of leaves there may
+    /// be no memory, then somebody else does, some time.
+    fn bury(self, spot: &SpotOf<'g, K, V, R>) {
+        let Some(entry) = peek(&spot.entry) else { return };
+        let backoff = Backoff::new();
+        loop {
+            // It searches all levels.
+            let page = self.find(&entry.key);
+            // SAFETY: covered.
+            let right = unsafe { run::peek(&page.spot.run) }.map(|run| run.right);
+            if right.is_none_or(|right| right == page.next.ptr()) {
+                return;
+            }
+            // Who has come before may not have known of the death.
+            if !matches!(self.rebuild(&page, Change::Nothing), Ok(Rebuilt::Stale)) {
+                return;
+            }
+            backoff.spin();
+        }
     }
 
-    /// Links a new node, which is in the map, in the index.
+    fn rebuild(
+        self,
+        page: &PageOf<'g, K, V, R>,
+        change: Change<K, V>,
+    ) -> Result<Rebuilt<'g, K, V, R::Scheme>, Layout> {
+        // SAFETY: this map's, and its domain's; a new entry is ours.
+        unsafe { rebuild(&self.map.list, self.guard, page, change) }
+    }
+
+    /// Takes the entry that a page has found out; false if it is not there any more, or was moved.
+    fn take_found(self, page: &PageOf<'g, K, V, R>) -> bool {
+        let taken = match self.take(&page.spot) {
+            Taken::Sealed => self.take_from_sealed(page),
+            taken => taken,
+        };
+        matches!(taken, Taken::Here)
+    }
+
+    /// Puts an entry in a page's place; returns what was replaced.
+    #[expect(clippy::type_complexity, reason = "what is out, or what is not in")]
+    fn put(
+        self,
+        page: PageOf<'g, K, V, R>,
+        new: OwnedOf<K, V, R>,
+    ) -> Result<Replaced<'g, K, V, R>, NotPut<K, V, R::Scheme>> {
+        // SAFETY: ours.
+        let put = unsafe { New::of(new.as_ptr()) };
+        let (has_replaced, leaf) = match self.rebuild(&page, Change::Put(put)) {
+            Err(layout) => return Err(NotPut::NoMemory(new, layout)),
+            Ok(Rebuilt::Stale) => return Err(NotPut::Stale(new)),
+            Ok(Rebuilt::Done { has_replaced, new_leaf, .. }) => (has_replaced, new_leaf),
+        };
+        // From here on user code may panic (I1).
+        let building = leaf.as_ref().map(|leaf| Building::new(self.guard, leaf));
+        let _ = new.into_ptr();
+        let old = page.spot.entry;
+        if has_replaced {
+            // SAFETY: who replaces a run without an entry has taken it out (I2 of `run`); and it may
+            // be dropped anywhere: see the map's bounds.
+            unsafe { self.guard.retire(old.ptr()) };
+        } else {
+            self.map.count(1);
+        }
+        if let Some(building) = building {
+            self.build(building);
+        }
+        self.guard.reclaim(RECLAIM_BUDGET);
+        Ok(has_replaced.then(|| entry(old)))
+    }
+
+    /// The same where a lack of memory ends the process; gives the entry back if the page was stale.
+    fn put_or_abort(
+        self,
+        page: PageOf<'g, K, V, R>,
+        new: OwnedOf<K, V, R>,
+    ) -> Result<Replaced<'g, K, V, R>, OwnedOf<K, V, R>> {
+        self.put(page, new).map_err(|failure| match failure {
+            NotPut::Stale(entry) => entry,
+            NotPut::NoMemory(_, layout) => handle_alloc_error(layout),
+        })
+    }
+
+    /// Links a new leaf in the index.
     fn build(self, mut building: Building<'_, 'g, K, V, R::Scheme>) {
-        // SAFETY: covered (I2).
-        let Some(node) = (unsafe { building.node.as_ref() }) else { return };
-        if building.height > 1 {
-            self.map.list.raise(building.height);
-        }
+        self.map.list.raise(building.height);
+        let mut first = self.guard.shield();
         while building.linked < building.height
-            && self.build_level(building.node, &node.entry.key, building.linked)
+            && self.build_level(building.leaf, building.linked, &mut first)
         {
             building.linked += 1;
         }
         if building.finish() {
-            self.sweep(node);
+            peek(&first).into_iter().for_each(|entry| self.sweep(&entry.key));
         }
     }
 
-    /// False if the node was removed meanwhile.
-    fn build_level(self, node: &CoverOf<'g, K, V, R>, key: &K, level: usize) -> bool {
+    /// False if the leaf has died meanwhile. `first` covers an entry that was its first one.
+    fn build_level(
+        self,
+        leaf: &LeafCoverOf<'g, K, V, R>,
+        level: usize,
+        first: &mut CoverOf<'g, K, V, R>,
+    ) -> bool {
         let backoff = Backoff::new();
-        while list::is_live(node) {
-            let (cursor, found) = self.map.list.search(self.guard, level, |other| other.cmp(key));
-            // If the key is there, this is not its node any more (I4 of `list`).
-            if found {
+        loop {
+            let mut now = self.guard.shield();
+            if !first_of(self.guard, leaf, &mut now) {
                 return false;
             }
+            *first = now;
+            let Some(entry) = peek(first) else { return false };
+            let cursor = self.search(level, &entry.key);
             // SAFETY: we build it, and cover it (I2).
-            if unsafe { cursor.insert_above(node) } {
+            if unsafe { cursor.insert(leaf) } {
                 return true;
             }
             backoff.spin();
         }
-        false
     }
 
-    /// Covers a node that is not linked yet, so that it can be referred to once it is.
-    fn cover(self, node: &LooseOf<K, V, R>) -> CoverOf<'g, K, V, R> {
-        let mut shield = self.guard.shield();
-        // Announced before it is linked, so before anyone can retire it.
-        shield.announce_if(node.as_ptr(), || true);
-        shield
+    /// Searches a key in the index, down to a level.
+    fn search(self, level: usize, key: &K) -> Cursor<'g, K, V, R::Scheme> {
+        let mut sought = Sought::by(key, |other: &K| up_to(other <= key));
+        self.map.list.search(self.guard, level, &mut sought)
+    }
+
+    /// Searches a key all the way down, so that no dead leaf is left there.
+    fn sweep(self, key: &K) {
+        self.search(0, key);
     }
 
     pub(super) fn insert(self, key: K, value: V) -> Option<EntryRef<'g, K, V, R>> {
-        let mut node = Loose::new(self.guard, height::random(), key, value);
-        let ours = self.cover(&node);
+        let mut new = self.guard.owned(Entry { key, value });
         let backoff = Backoff::new();
         loop {
-            let (cursor, found) = self.find(node.key());
-            let attempt = if found {
-                list::replace(self.guard, &cursor.at, node)
-            } else {
-                cursor.insert(node)
-            };
-            match attempt {
-                Ok(()) => return self.inserted(cursor, found, &ours),
-                Err(back) => node = back,
+            let page = self.find(&new.key);
+            match self.put_or_abort(page, new) {
+                Ok(old) => return old,
+                Err(back) => new = back,
             }
             backoff.spin();
         }
-    }
-
-    /// What comes after each successful insertion; returns what was replaced.
-    fn inserted(
-        self,
-        cursor: CursorOf<'g, K, V, R>,
-        replaced: bool,
-        ours: &CoverOf<'g, K, V, R>,
-    ) -> Option<EntryRef<'g, K, V, R>> {
-        let building = Building::new(self.guard, ours);
-        if !replaced {
-            // I1.
-            self.map.count(1);
-            // A search of its own: it needs no more slots if this one has ended.
-            drop(cursor);
-            self.build(building);
-            return None;
-        }
-        self.bury(&cursor);
-        let old = cursor.into_at();
-        self.build(building);
-        self.guard.reclaim(RECLAIM_BUDGET);
-        Some(entry(old))
     }
 
     pub(super) fn try_insert(
@@ -314,34 +487,39 @@ where
             let current = self::value(entry(found));
             return Err(TryInsertError::Occupied { current, key, value });
         }
-        match Loose::try_new(self.guard, height::random(), key, value) {
-            Ok(node) => self.insert_absent(node).map(self::value).map_err(|(current, node)| {
-                let Entry { key, value } = node.into_entry();
-                TryInsertError::Occupied { current: self::value(current), key, value }
+        match self.guard.try_owned(Entry { key, value }) {
+            Ok(new) => self.insert_absent(new).map(self::value).map_err(|(present, new)| {
+                let Entry { key, value } = new.into_inner();
+                match present {
+                    Ok(current) => {
+                        TryInsertError::Occupied { current: self::value(current), key, value }
+                    }
+                    Err(_) => TryInsertError::NoMemory { key, value },
+                }
             }),
-            Err(Entry { key, value }) => Err(TryInsertError::NoMemory { key, value }),
+            Err(AllocError(Entry { key, value })) => Err(TryInsertError::NoMemory { key, value }),
         }
     }
 
-    /// Links a node if its key is absent; else gives it back, with the entry that is present.
+    /// Puts an entry in if its key is absent; else gives it back, with the entry that is present, or
+    /// with the layout for which there was no memory.
     #[expect(clippy::type_complexity, reason = "what is in, or what is in and what is not")]
     fn insert_absent(
         self,
-        mut node: LooseOf<K, V, R>,
-    ) -> Result<EntryRef<'g, K, V, R>, (EntryRef<'g, K, V, R>, LooseOf<K, V, R>)> {
-        let ours = self.cover(&node);
+        mut new: OwnedOf<K, V, R>,
+    ) -> Result<EntryRef<'g, K, V, R>, (Result<EntryRef<'g, K, V, R>, Layout>, OwnedOf<K, V, R>)>
+    {
+        let ours = self.cover(&new);
         let backoff = Backoff::new();
         loop {
-            let (cursor, found) = self.find(node.key());
-            if found {
-                return Err((entry(cursor.at), node));
+            let page = self.find(&new.key);
+            if page.found {
+                return Err((Ok(entry(page.spot.entry)), new));
             }
-            match cursor.insert(node) {
-                Ok(()) => {
-                    self.inserted(cursor, false, &ours);
-                    return Ok(entry(ours));
-                }
-                Err(back) => node = back,
+            match self.put(page, new) {
+                Ok(_) => return Ok(entry(ours)),
+                Err(NotPut::Stale(back)) => new = back,
+                Err(NotPut::NoMemory(back, layout)) => return Err((Err(layout), back)),
             }
             backoff.spin();
         }
@@ -355,9 +533,10 @@ where
         if let Some(found) = self.get(&key) {
             return entry(found);
         }
-        let node = Loose::new(self.guard, height::random(), key, value());
-        match self.insert_absent(node) {
-            Ok(entry) | Err((entry, _)) => entry,
+        let new = self.guard.owned(Entry { key, value: value() });
+        match self.insert_absent(new) {
+            Ok(entry) | Err((Ok(entry), _)) => entry,
+            Err((Err(layout), _)) => handle_alloc_error(layout),
         }
     }
 
@@ -368,33 +547,23 @@ where
     ) -> Compute<'g, K, V, T, R::Scheme> {
         let backoff = Backoff::new();
         loop {
-            let (cursor, found) = self.find(&key);
-            let present = peek(&cursor.at).filter(|_| found);
+            let page = self.find(&key);
+            let present = peek(&page.spot.entry).filter(|_| page.found);
             match decide(present.map(|entry| (&entry.key, &entry.value))) {
                 Operation::Abort(value) => return Compute::Aborted(value),
-                Operation::Remove if !found => return Compute::Absent,
+                Operation::Remove if !page.found => return Compute::Absent,
                 Operation::Remove => {
-                    if list::remove(self.guard, &cursor.at) {
-                        self.removed(&cursor);
-                        return Compute::Removed(entry(cursor.at));
+                    if self.take_found(&page) {
+                        return Compute::Removed(entry(page.spot.entry));
                     }
                 }
                 Operation::Insert(value) => {
-                    let node = Loose::new(self.guard, height::random(), key, value);
-                    let ours = self.cover(&node);
-                    let attempt = if found {
-                        list::replace(self.guard, &cursor.at, node)
-                    } else {
-                        cursor.insert(node)
-                    };
-                    match attempt {
-                        Ok(()) => {
-                            return match self.inserted(cursor, found, &ours) {
-                                Some(old) => Compute::Updated { old, new: entry(ours) },
-                                None => Compute::Inserted(entry(ours)),
-                            };
-                        }
-                        Err(node) => key = node.into_entry().key,
+                    let new = self.guard.owned(Entry { key, value });
+                    let ours = self.cover(&new);
+                    match self.put_or_abort(page, new) {
+                        Ok(Some(old)) => return Compute::Updated { old, new: entry(ours) },
+                        Ok(None) => return Compute::Inserted(entry(ours)),
+                        Err(back) => key = back.into_inner().key,
                     }
                 }
             }
@@ -413,38 +582,47 @@ where
     {
         let backoff = Backoff::new();
         loop {
-            let (cursor, found) = self.find(key);
-            let present = peek(&cursor.at).filter(|_| found)?;
+            let page = self.find(key);
+            let present = peek(&page.spot.entry).filter(|_| page.found)?;
             if !condition(&present.key, &present.value) {
                 return None;
             }
-            if list::remove(self.guard, &cursor.at) {
-                self.removed(&cursor);
-                return Some(entry(cursor.at));
+            if self.take_found(&page) {
+                return Some(entry(page.spot.entry));
             }
             backoff.spin();
         }
     }
 
-    /// Removes the very node that is covered; false if another thread did.
-    pub(super) fn remove_node(self, node: &CoverOf<'g, K, V, R>) -> bool {
-        let removed = list::remove(self.guard, node);
-        if removed {
-            self.removed_node(node);
+    /// Removes the very entry that a spot covers; false if another thread did. The spot stands where
+    /// the entry was last.
+    pub(super) fn remove_spot(self, spot: &mut SpotOf<'g, K, V, R>) -> bool {
+        loop {
+            match self.take(spot) {
+                Taken::Here => return true,
+                Taken::Gone => return false,
+                Taken::Sealed => {}
+            }
+            // It may have been replaced, and moved.
+            let Some(entry) = peek(&spot.entry) else { return false };
+            let page = self.find(&entry.key);
+            if !page.found || page.spot.entry.ptr() != spot.entry.ptr() {
+                return false;
+            }
+            let is_taken = self.take_found(&page);
+            *spot = page.spot;
+            if is_taken {
+                return true;
+            }
         }
-        removed
     }
 
     pub(super) fn pop_first(self) -> Option<EntryRef<'g, K, V, R>> {
         let backoff = Backoff::new();
         loop {
-            let cursor = self.map.list.first(self.guard);
-            if cursor.at.ptr().is_null() {
-                return None;
-            }
-            if list::remove(self.guard, &cursor.at) {
-                self.removed(&cursor);
-                return Some(entry(cursor.at));
+            let mut first = self.seek::<K>(Bound::Unbounded, None)?;
+            if self.remove_spot(&mut first) {
+                return Some(entry(first.entry));
             }
             backoff.spin();
         }
@@ -453,17 +631,13 @@ where
     pub(super) fn pop_last(self) -> Option<EntryRef<'g, K, V, R>> {
         let backoff = Backoff::new();
         loop {
-            let last = self.seek_back::<K>(Bound::Unbounded)?;
-            if list::remove_last(&last) {
-                self.removed_node(&last);
-                return Some(entry(last));
+            let last = self.seek_back::<K>(Bound::Unbounded, None)?;
+            // In the run where it was the last one it still is (`take`). In another it need not be.
+            let last = last.into_last_page(self.guard);
+            if self.take_found(&last) {
+                return Some(entry(last.spot.entry));
             }
             backoff.spin();
         }
     }
-}
-
-/// For a search that is to pass all that are `below`, and no others.
-fn up_to(below: bool) -> Order {
-    if below { Order::Less } else { Order::Greater }
 }

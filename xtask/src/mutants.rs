@@ -10,6 +10,7 @@
 //! # caught by: shuttle stopped::queue::hazard
 //! # caught by: unit recycler::tests::each_class_has_blocks_of_one_size
 //! # caught by: bound epoch_frees_no_crowd_for_one_large_object
+//! # caught by: skip_map an_update_of_what_is_removed_meanwhile_starts_again
 //! ```
 //!
 //! All are named in full, but for tests under AddressSanitizer, of which a part of their names is enough.
@@ -73,18 +74,19 @@ enum Runner {
     Model(Mode),
     Shuttle,
     Unit,
-    /// Of `tests/bound.rs`.
-    Bound,
+    /// Of a file in `tests/`.
+    File(&'static str),
     AddressSanitizer,
 }
 
 impl Runner {
-    const ALL: [(&'static str, Self); 6] = [
+    const ALL: [(&'static str, Self); 7] = [
         ("loom", Self::Model(Mode::Loom)),
         ("crossbeam_loom", Self::Model(Mode::CrossbeamLoom)),
         ("shuttle", Self::Shuttle),
         ("unit", Self::Unit),
-        ("bound", Self::Bound),
+        ("bound", Self::File("--test=bound")),
+        ("skip_map", Self::File("--test=skip_map")),
         ("asan", Self::AddressSanitizer),
     ];
 }
@@ -168,7 +170,7 @@ impl Cage {
             Runner::Model(mode) => (models(workspace, copy, Some(&self.loom), mode), mode.name()),
             Runner::Shuttle => (shuttle::scenarios(workspace, copy), "shuttle"),
             Runner::Unit => (plain_tests(workspace, copy, "--lib"), "plain"),
-            Runner::Bound => (plain_tests(workspace, copy, "--test=bound"), "plain"),
+            Runner::File(file) => (plain_tests(workspace, copy, file), "plain"),
             Runner::AddressSanitizer => (sanitize::address(workspace, copy), "address"),
         };
         // A test is built for each mutant, and often fails at once: what counts is how long it takes to
