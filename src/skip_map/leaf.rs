@@ -96,7 +96,9 @@ impl<K, V> Leaf<K, V> {
 
     /// Makes it seen that the leaf is dead, as this run of it says.
     pub(super) fn show_death(&self, run: Ptr<Run<K, V>>) {
-        // Release: for those who find it dead. If it fails, another one has done so.
+        // Release: for those who find it dead. If it fails, another one has done so, as a run in which
+        // nothing is left is not replaced (I3). Relaxed: to have seen the tag is enough for I1 of `page`;
+        // nothing is read by way of it, and who reclaims issues a barrier after that.
         let _ = self.run.compare_exchange(
             run,
             run.with_tag(DEAD),

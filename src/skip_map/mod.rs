@@ -115,8 +115,12 @@ use crate::sync::counter::{AtomicIsize, Relaxed};
 /// array is freed when its last entry is removed, or as another one takes its place. And what the scheme
 /// adds.
 ///
-/// Removing needs no memory (unless it meets an insertion half-way, and finishes it). Each insertion
-/// retires an array of up to 512 bytes.
+/// So a map of which most entries were removed, here and there, keeps arrays with few entries in each:
+/// of 100,000 entries a random tenth was left with some 240 bytes for each.
+///
+/// Removing needs no memory, unless it meets an insertion half-way, and replaces the array itself; and,
+/// on hazard pointers, for more slots than a thread has had before, where an array's last entry is
+/// removed. Each insertion retires an array of up to 512 bytes.
 ///
 /// # Speed
 /// Keys of the integer types, `char`, and texts and byte strings (owned, borrowed, boxed, or in an

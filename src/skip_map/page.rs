@@ -2,8 +2,10 @@
 //!
 //! # What is covered, and why
 //!
-//! - **I1.** A run that `protect` has returned without the tag [`DEAD`] was its leaf's then, so it was
-//!   not retired: it is covered. With the tag it is, if the leaf was still linked afterwards.
+//! - **I1.** A run that `protect` has returned without the tag [`DEAD`] was its leaf's then, and the leaf
+//!   was in the list of leaves: who takes a dead leaf out of it has passed it here (`right_of`), and has
+//!   seen the tag before, or set it. So the run was not retired: it is covered. With the tag it is, if the
+//!   leaf was still linked afterwards.
 //! - **I2.** A leaf is linked in the list of leaves as long as the run to its left is its leaf's, or
 //!   is that of a dead leaf which is linked. So what is announced, and what a dead leaf leads to, is
 //!   covered if after that the run where it began was still its leaf's. A live leaf is never taken

@@ -320,8 +320,8 @@ where
     fn taken(self, spot: &SpotOf<'g, K, V, R>, empty: Option<Ptr<Run<K, V>>>) {
         // I1.
         self.map.count(-1);
-        // SAFETY: whoever has set its bit has taken it out (I2 of `run`); the entry may be dropped
-        // anywhere: see the map's bounds.
+        // SAFETY: whoever has set its bit, or replaced a sealed run without it, has taken it out, and he
+        // alone (I2 of `run`); the entry may be dropped anywhere: see the map's bounds.
         unsafe { self.guard.retire(spot.entry.ptr()) };
         // SAFETY: covered.
         if let Some((leaf, empty)) = unsafe { spot.leaf.as_ref() }.zip(empty) {
