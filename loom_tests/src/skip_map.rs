@@ -203,6 +203,22 @@ fn what_is_removed_at_birth_is_retired_once<S: Scheme>() {
     assert_eq!(get(&map, 1), removed.is_none().then_some(1));
 }
 
+/// Guards the announcement of a new leaf: it is freed, as far as it may be, while its builder is at it.
+fn a_leaf_lives_as_long_as_its_builder<S: Scheme>() {
+    together(
+        leaves_of::<S>(&[]),
+        high,
+        [
+            |map| insert(map, 1, 1),
+            |map| {
+                let removed = remove(map, 1);
+                map.reclaimer().collect();
+                removed
+            },
+        ],
+    );
+}
+
 /// The same where the key comes again, in another leaf.
 fn a_key_that_is_inserted_again_leaves_nothing_behind<S: Scheme>() {
     let (mut map, _) = together(
@@ -764,6 +780,10 @@ crate::on_schemes! {
         hazard: Limits::preemptions(1, 2).at_most(10_000),
         kept: Limits::preemptions(1, 2).at_most(10_000),
         crossbeam: Limits::preemptions(1, 2).at_most(4_000),
+    }
+    a_leaf_lives_as_long_as_its_builder {
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
     }
     a_key_that_is_inserted_again_leaves_nothing_behind {
         pointers: Limits::preemptions(2, 3).at_most(25_000),
