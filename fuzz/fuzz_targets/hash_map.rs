@@ -8,21 +8,12 @@ use std::hash::{BuildHasherDefault, Hasher};
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use sexton::conformance::Tracked;
-use sexton::hash_map::{Compute, Operation as Decision, TryInsertError};
 use sexton::{Domain, HashMap, Reclaimer, Scheme};
-use sexton_fuzz::{Values, on_scheme};
+use sexton_fuzz::{OfKey, Values, on_scheme, operate_on_key};
 
 #[derive(Arbitrary, Debug)]
 enum Operation {
-    Get(u8),
-    Insert(u8, u64),
-    TryInsert(u8, u64),
-    GetOrInsert(u8, u64),
-    Update(u8, u64),
-    /// Inserts, or removes.
-    Toggle(u8, u64),
-    Remove(u8),
-    RemoveIfEven(u8),
+    OfKey(u8, OfKey),
     Retain(u8),
     Clear,
     Iterate,
@@ -60,60 +51,8 @@ fn run<S: Scheme>(operations: Vec<Operation>) {
     let mut model = BTreeMap::new();
     for operation in operations {
         match operation {
-            Operation::Get(key) => {
-                let found = map.pin().get(&key).map(|value| value.value());
-                assert_eq!(found, model.get(&key).copied());
-                assert_eq!(map.contains_key(&key), model.contains_key(&key));
-            }
-            Operation::Insert(key, value) => {
-                let old = map.pin().insert(key, values.value(value)).map(|old| old.value());
-                assert_eq!(old, model.insert(key, value));
-            }
-            Operation::TryInsert(key, value) => {
-                match map.pin().try_insert(key, values.value(value)) {
-                    Ok(_) => assert_eq!(model.insert(key, value), None),
-                    Err(TryInsertError::Occupied { current, value: back, .. }) => {
-                        assert_eq!(model.get(&key), Some(&current.value()));
-                        assert_eq!(back.value(), value);
-                    }
-                    Err(error) => panic!("{error}"),
-                }
-            }
-            Operation::GetOrInsert(key, value) => {
-                let got = map.pin().get_or_insert_with(key, || values.value(value)).value();
-                assert_eq!(got, *model.entry(key).or_insert(value));
-            }
-            Operation::Update(key, add) => {
-                let map = map.pin();
-                let new = map.update(key, |old| values.value(old.value().wrapping_add(add)));
-                let expected = model.get_mut(&key).map(|value| {
-                    *value = value.wrapping_add(add);
-                    *value
-                });
-                assert_eq!(new.map(|new| new.value()), expected);
-            }
-            Operation::Toggle(key, value) => {
-                let pinned = map.pin();
-                let done = pinned.compute(key, |entry| match entry {
-                    Some(_) => Decision::<_, ()>::Remove,
-                    None => Decision::Insert(values.value(value)),
-                });
-                match (done, model.remove(&key)) {
-                    (Compute::Removed(entry), Some(old)) => assert_eq!(entry.value().value(), old),
-                    (Compute::Inserted(_), None) => drop(model.insert(key, value)),
-                    (done, old) => panic!("{done:?}, and the model had {old:?}"),
-                }
-            }
-            Operation::Remove(key) => {
-                let old = map.pin().remove(&key).map(|old| old.value());
-                assert_eq!(old, model.remove(&key));
-            }
-            Operation::RemoveIfEven(key) => {
-                let map = map.pin();
-                let old = map.remove_if(&key, |_, value| value.value() % 2 == 0);
-                let even = model.get(&key).is_some_and(|value| value % 2 == 0);
-                let expected = if even { model.remove(&key) } else { None };
-                assert_eq!(old.map(|old| old.value()), expected);
+            Operation::OfKey(key, operation) => {
+                operate_on_key!(map.pin(), model, values, key, operation);
             }
             Operation::Retain(modulus) => {
                 let keep = |key: u8| key % (modulus % 7 + 1) == 0;

@@ -9,13 +9,11 @@ use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use sexton::conformance::Tracked;
 use sexton::{Domain, Reclaimer, Scheme, SkipMap};
-use sexton_fuzz::{Values, on_scheme};
+use sexton_fuzz::{OfKey, Values, on_scheme, operate_on_key};
 
 #[derive(Arbitrary, Debug)]
 enum Operation {
-    Get(u8),
-    Insert(u8, u64),
-    Remove(u8),
+    OfKey(u8, OfKey),
     First,
     Last,
     PopFirst,
@@ -46,16 +44,8 @@ fn run<S: Scheme>(operations: Vec<Operation>) {
     for operation in operations {
         let pinned = map.pin();
         match operation {
-            Operation::Get(key) => {
-                let found = pinned.get(&key).map(|value| value.value());
-                assert_eq!(found, model.get(&key).copied());
-            }
-            Operation::Insert(key, value) => {
-                let old = pinned.insert(key, values.value(value)).map(|old| old.value());
-                assert_eq!(old, model.insert(key, value));
-            }
-            Operation::Remove(key) => {
-                assert_eq!(pinned.remove(&key).map(|old| old.value()), model.remove(&key));
+            Operation::OfKey(key, operation) => {
+                operate_on_key!(&pinned, model, values, key, operation);
             }
             Operation::First => assert_eq!(pair!(pinned.first()), pair(model.first_key_value())),
             Operation::Last => assert_eq!(pair!(pinned.last()), pair(model.last_key_value())),

@@ -121,8 +121,14 @@ impl Subject for GropingMap {
                 });
                 skip_map::Operation::FirstOf(0, 1, found)
             }
-            1 => skip_map::Operation::Insert { key, new, old: self.map.insert(key, new) },
-            _ => skip_map::Operation::Remove(key, self.map.remove(&key)),
+            1 => {
+                let old = self.map.insert(key, new);
+                skip_map::Operation::OfKey(key, map::Operation::Insert { new, old })
+            }
+            _ => {
+                let removed = self.map.remove(&key);
+                skip_map::Operation::OfKey(key, map::Operation::Remove(removed))
+            }
         };
         (0, operation)
     }

@@ -2,7 +2,6 @@
 
 use std::hash::BuildHasher;
 
-use sexton::hash_map::{Compute, Operation as Decision, TryInsertError};
 use sexton::{HashMap, Reclaimer};
 use todc_utils::Specification;
 
@@ -97,6 +96,55 @@ impl Specification for Model {
     }
 }
 
+/// Does something at random with a key of a pinned map, whichever it is: the methods have one name in both.
+macro_rules! operate_on_key {
+    ($map:expr, $key:expr, $new:expr, $dice:expr) => {
+        match $dice.below(14) {
+            0..3 => $crate::map::Operation::Get($map.get(&$key).map(|value| *value)),
+            3 => $crate::map::Operation::Contains($map.contains_key(&$key)),
+            4 | 5 => $crate::map::Operation::Insert {
+                new: $new,
+                old: $map.insert($key, $new).map(|old| *old),
+            },
+            6 => {
+                let current = match $map.try_insert($key, $new) {
+                    Ok(_) => None,
+                    Err(sexton::hash_map::TryInsertError::Occupied { current, .. }) => {
+                        Some(*current)
+                    }
+                    Err(error) => panic!("{error}"),
+                };
+                $crate::map::Operation::TryInsert { new: $new, current }
+            }
+            7 => $crate::map::Operation::GetOrInsert {
+                new: $new,
+                got: *$map.get_or_insert_with($key, || $new),
+            },
+            8 | 9 => {
+                let changed = $map.update($key, |old| old + $new);
+                $crate::map::Operation::Update { add: $new, new: changed.map(|changed| *changed) }
+            }
+            10 => {
+                let done = $map.compute($key, |entry| match entry {
+                    Some(_) => sexton::hash_map::Operation::<_, ()>::Remove,
+                    None => sexton::hash_map::Operation::Insert($new),
+                });
+                let removed = match done {
+                    sexton::hash_map::Compute::Removed(entry) => Some(*entry.value()),
+                    _ => None,
+                };
+                $crate::map::Operation::Toggle { new: $new, removed }
+            }
+            11 | 12 => $crate::map::Operation::Remove($map.remove(&$key).map(|removed| *removed)),
+            _ => {
+                let removed = $map.remove_if(&$key, |_, value| value % 2 == 0);
+                $crate::map::Operation::RemoveEven(removed.map(|removed| *removed))
+            }
+        }
+    };
+}
+pub(crate) use operate_on_key;
+
 impl<S, R> Subject for HashMap<u64, u64, S, R>
 where
     S: BuildHasher + Send + Sync,
@@ -108,40 +156,6 @@ where
         let key = dice.below(KEYS);
         let new = dice.fresh();
         let map = self.pin();
-        let operation = match dice.below(14) {
-            0..3 => Operation::Get(map.get(&key).map(|value| *value)),
-            3 => Operation::Contains(map.contains_key(&key)),
-            4 | 5 => Operation::Insert { new, old: map.insert(key, new).map(|old| *old) },
-            6 => {
-                let current = match map.try_insert(key, new) {
-                    Ok(_) => None,
-                    Err(TryInsertError::Occupied { current, .. }) => Some(*current),
-                    Err(error) => panic!("{error}"),
-                };
-                Operation::TryInsert { new, current }
-            }
-            7 => Operation::GetOrInsert { new, got: *map.get_or_insert_with(key, || new) },
-            8 | 9 => {
-                let changed = map.update(key, |old| old + new);
-                Operation::Update { add: new, new: changed.map(|changed| *changed) }
-            }
-            10 => {
-                let done = map.compute(key, |entry| match entry {
-                    Some(_) => Decision::<_, ()>::Remove,
-                    None => Decision::Insert(new),
-                });
-                let removed = match done {
-                    Compute::Removed(entry) => Some(*entry.value()),
-                    _ => None,
-                };
-                Operation::Toggle { new, removed }
-            }
-            11 | 12 => Operation::Remove(map.remove(&key).map(|removed| *removed)),
-            _ => {
-                let removed = map.remove_if(&key, |_, value| value % 2 == 0);
-                Operation::RemoveEven(removed.map(|removed| *removed))
-            }
-        };
-        (key, operation)
+        (key, operate_on_key!(map, key, new, dice))
     }
 }

@@ -11,7 +11,7 @@ use std::ops::Bound;
 use sexton::{Reclaimer, SkipMap};
 use todc_utils::Specification;
 
-use crate::map::KEYS;
+use crate::map::{self, KEYS, operate_on_key};
 use crate::{Dice, Subject};
 
 /// A key and its value.
@@ -20,19 +20,8 @@ type Found = Option<(u64, u64)>;
 /// What can be done with an ordered map, and what came of it.
 #[derive(Clone, Debug)]
 pub enum Operation {
-    /// `get`
-    Get(u64, Option<u64>),
-    /// `insert`
-    Insert {
-        /// Where.
-        key: u64,
-        /// The value that is in.
-        new: u64,
-        /// The value that is out.
-        old: Option<u64>,
-    },
-    /// `remove`
-    Remove(u64, Option<u64>),
+    /// What can be done with a key of any map.
+    OfKey(u64, map::Operation),
     /// `first`
     First(Found),
     /// `last`
@@ -65,9 +54,14 @@ impl Specification for Model {
         let mut after = map.clone();
         let pair = |entry: Option<(&u64, &u64)>| entry.map(|(key, value)| (*key, *value));
         let valid = match *operation {
-            Operation::Get(key, found) => map.get(&key).copied() == found,
-            Operation::Insert { key, new, old } => after.insert(key, new) == old,
-            Operation::Remove(key, removed) => after.remove(&key) == removed,
+            Operation::OfKey(key, ref operation) => {
+                let (valid, value) = map::Model::apply(operation, &map.get(&key).copied());
+                match value {
+                    Some(value) => after.insert(key, value),
+                    None => after.remove(&key),
+                };
+                valid
+            }
             Operation::First(found) => pair(map.first_key_value()) == found,
             Operation::Last(found) => pair(map.last_key_value()) == found,
             Operation::LowerBound(key, found) => pair(map.range(key..).next()) == found,
@@ -85,7 +79,7 @@ impl<R: Reclaimer> Subject for SkipMap<u64, u64, R> {
 
     fn operate(&self, dice: &mut Dice) -> (u64, Operation) {
         let (key, new) = (dice.below(KEYS), dice.fresh());
-        let map = self.pin();
+        let pinned = self.pin();
         macro_rules! pair {
             ($found:expr) => {
                 $found.map(|entry| (*entry.key(), *entry.value()))
@@ -94,16 +88,14 @@ impl<R: Reclaimer> Subject for SkipMap<u64, u64, R> {
         // Not past the last key.
         let to = key + dice.below(KEYS - key);
         let operation = match dice.below(16) {
-            0 | 1 => Operation::Get(key, map.get(&key).map(|value| *value)),
-            2..6 => Operation::Insert { key, new, old: map.insert(key, new).map(|old| *old) },
-            6..9 => Operation::Remove(key, map.remove(&key).map(|removed| *removed)),
-            9 => Operation::First(pair!(map.first())),
-            10 => Operation::Last(pair!(map.last())),
-            11 => Operation::LowerBound(key, pair!(map.lower_bound(Bound::Included(&key)))),
-            12 => Operation::UpperBound(key, pair!(map.upper_bound(Bound::Included(&key)))),
-            13 => Operation::FirstOf(key, to, pair!(map.range(key..=to).next())),
-            14 => Operation::LastOf(key, to, pair!(map.range(key..=to).next_back())),
-            _ => Operation::PopLast(pair!(map.pop_last())),
+            0..9 => Operation::OfKey(key, operate_on_key!(pinned, key, new, dice)),
+            9 => Operation::First(pair!(pinned.first())),
+            10 => Operation::Last(pair!(pinned.last())),
+            11 => Operation::LowerBound(key, pair!(pinned.lower_bound(Bound::Included(&key)))),
+            12 => Operation::UpperBound(key, pair!(pinned.upper_bound(Bound::Included(&key)))),
+            13 => Operation::FirstOf(key, to, pair!(pinned.range(key..=to).next())),
+            14 => Operation::LastOf(key, to, pair!(pinned.range(key..=to).next_back())),
+            _ => Operation::PopLast(pair!(pinned.pop_last())),
         };
         (0, operation)
     }

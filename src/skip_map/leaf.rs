@@ -144,11 +144,10 @@ impl<K, V> Leaf<K, V> {
         }
     }
 
-    /// The leaf is dead.
-    pub(super) fn bury(&self) -> Left {
+    /// The leaf is dead: whoever is still building its tower takes it out of the index, too.
+    pub(super) fn bury(&self) {
         // Release: the death, for the one who builds. Acquire: the links that he made.
-        let before = self.state.fetch_or(REMOVED, Ordering::AcqRel);
-        if before & BUILDING == 0 { Left::ToUnlink } else { Left::Other }
+        self.state.fetch_or(REMOVED, Ordering::AcqRel);
     }
 }
 

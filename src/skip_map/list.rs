@@ -164,7 +164,7 @@ impl<K, V> List<K, V> {
         guard: &'g Guard<'g, S>,
         sought: &mut Sought<impl FnMut(&K) -> Order>,
     ) -> Page<'g, K, V, S> {
-        let mut last: Option<Page<'g, K, V, S>> = None;
+        let mut last = None;
         loop {
             let Cursor { before, at, .. } = self.search(guard, 0, sought);
             let Some(mut page) = Page::at(self, guard, before, at, sought) else { continue };
@@ -173,11 +173,11 @@ impl<K, V> List<K, V> {
             }
             // Misled to the same place twice, by nothing that has changed: an `Ord` that lies must not
             // lead in circles.
-            if last.as_ref().is_some_and(|last| page.is_as(last)) {
+            if last.as_ref().is_some_and(|(run, state)| page.is_as(run, *state)) {
                 page.is_forced = true;
                 return page;
             }
-            last = Some(page);
+            last = Some((page.spot.run, page.state));
         }
     }
 }
@@ -439,6 +439,23 @@ impl<K, V> List<K, V> {
                 }
             }
         }
+    }
+}
+
+#[cfg(all(test, not(any(loom, crossbeam_loom, shuttle))))]
+impl<K, V> List<K, V> {
+    /// For how many entries its runs have room.
+    pub(super) fn rooms(&mut self) -> usize {
+        let mut at = self.run.load(Ordering::Relaxed);
+        let mut rooms = 0;
+        // SAFETY: a leaf's, or the head's; nobody else is there.
+        while let Some(run) = unsafe { at.as_ref() } {
+            rooms += run.room();
+            // SAFETY: linked; as above.
+            let right = unsafe { run.right.as_ref() };
+            at = right.map_or(Ptr::null(), |leaf| leaf.run().load(Ordering::Relaxed));
+        }
+        rooms
     }
 }
 

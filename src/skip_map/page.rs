@@ -83,7 +83,7 @@ fn cover<K, V, S: Scheme>(
     slot: usize,
 ) -> bool {
     // SAFETY: covered.
-    let (covered, (_, entries)) = unsafe { (run::peek(run), run::arrays::<_, _, S>(run.ptr())) };
+    let (covered, (_, entries)) = unsafe { (run.as_ref(), run::arrays::<_, _, S>(run.ptr())) };
     let is_live = || covered.is_some_and(|run| run.state().live().has(slot));
     let is_in_map = || is_live() && is_current(home, run);
     // I3.
@@ -105,7 +105,7 @@ fn right_of<K, V, S: Scheme>(
     enough: impl Fn(&Leaf<K, V>) -> bool,
 ) -> Result<Option<State>, ()> {
     // SAFETY: covered.
-    let mut candidate = unsafe { run::peek(run) }.map_or(Ptr::null(), |run| run.right);
+    let mut candidate = unsafe { run.as_ref() }.map_or(Ptr::null(), |run| run.right);
     loop {
         // I2.
         if !right.announce_if(candidate, || is_current(home, run)) {
@@ -121,7 +121,7 @@ fn right_of<K, V, S: Scheme>(
             return Err(());
         }
         // SAFETY: covered (I1, and I2 if it is dead).
-        let Some(covered) = (unsafe { run::peek(its_run) }) else { return Err(()) };
+        let Some(covered) = (unsafe { its_run.as_ref() }) else { return Err(()) };
         let state = covered.state();
         if !state.live().is_empty() {
             return Ok(Some(state));
@@ -149,7 +149,7 @@ pub(super) fn order_of<K, V, S: Scheme>(
             return None;
         }
         // SAFETY: covered.
-        let state = unsafe { run::peek(&run) }?.state();
+        let state = unsafe { run.as_ref() }?.state();
         match order_of_first(guard, covered, &run, state, sought) {
             None if state.live().is_empty() => {
                 covered.show_death(run.ptr());
@@ -217,7 +217,7 @@ impl<'g, K, V, S: Scheme> Page<'g, K, V, S> {
                 return None;
             }
             // SAFETY: covered.
-            let covered = unsafe { run::peek(&run) };
+            let covered = unsafe { run.as_ref() };
             let state = covered.map_or(State::NONE, Run::state);
             // SAFETY: covered.
             match unsafe { leaf.as_ref() } {
@@ -275,10 +275,15 @@ impl<'g, K, V, S: Scheme> Page<'g, K, V, S> {
         (self.spot, self.is_forced)
     }
 
+    /// The entry that was found, if one was; all else is let go of.
+    pub(super) fn into_entry(self) -> Cover<'g, K, V, S> {
+        self.spot.entry
+    }
+
     /// Whether it is the same place, as it was: both are covered, so it is not another one at the same
     /// address.
-    pub(super) fn is_as(&self, other: &Self) -> bool {
-        self.spot.run.ptr() == other.spot.run.ptr() && self.state == other.state
+    pub(super) fn is_as(&self, run: &run::Cover<'_, K, V, S>, state: State) -> bool {
+        self.spot.run.ptr() == run.ptr() && self.state == state
     }
 }
 
@@ -351,7 +356,7 @@ pub(super) fn first_of<'g, K, V, S: Scheme>(
     let mut run = guard.shield();
     while run.protect(covered.run()).tag() != DEAD {
         // SAFETY: covered.
-        let state = unsafe { run::peek(&run) }.map_or(State::NONE, Run::state);
+        let state = unsafe { run.as_ref() }.map_or(State::NONE, Run::state);
         let Some(slot) = state.live().first() else { return false };
         if cover(entry, None, covered.run(), &run, slot) {
             return true;
@@ -364,9 +369,15 @@ impl<'g, K, V, S: Scheme> Spot<'g, K, V, S> {
     /// The page of a spot that nothing is to the right of.
     pub(super) fn into_last_page(self, guard: &'g Guard<'g, S>) -> Page<'g, K, V, S> {
         // SAFETY: covered.
-        let state = unsafe { run::peek(&self.run) }.map_or(State::NONE, Run::state);
+        let state = unsafe { self.run.as_ref() }.map_or(State::NONE, Run::state);
         let next = guard.shield();
         Page { guard, spot: self, next, state, found: true, is_misled: false, is_forced: false }
+    }
+
+    /// Lets go of all but the entry, by which the place is found again: a step from here is an error, as the
+    /// head always has a run once there was an entry.
+    pub(super) fn forget_place(&mut self, guard: &'g Guard<'g, S>) {
+        (self.leaf, self.run) = (guard.shield(), guard.shield());
     }
 
     /// The beginning of the map.
@@ -403,7 +414,7 @@ impl<'g, K, V, S: Scheme> Spot<'g, K, V, S> {
                 || run.is_some_and(|run| !run.state().live().before(from).is_empty())
         };
         // SAFETY: covered.
-        let its_run = unsafe { run::peek(&self.run) };
+        let its_run = unsafe { self.run.as_ref() };
         while let Some(run) = its_run {
             let Some(slot) = run.state().live().from(from).first() else { break };
             if cover(&mut entry, also.as_deref_mut(), its_home, &self.run, slot) {
@@ -443,7 +454,7 @@ impl<'g, K, V, S: Scheme> Spot<'g, K, V, S> {
         const STEPS: usize = 6;
         // SAFETY: covered.
         let (run, (_, entries)) =
-            unsafe { (run::peek(&self.run), run::arrays::<_, _, S>(self.run.ptr())) };
+            unsafe { (self.run.as_ref(), run::arrays::<_, _, S>(self.run.ptr())) };
         match (entries.get(self.slot + STEPS), run) {
             (Some(entry), _) => prefetch(entry.as_raw()),
             (None, Some(run)) if self.slot + STEPS == entries.len() => prefetch(run.right.as_raw()),
@@ -464,7 +475,7 @@ impl<'g, K, V, S: Scheme> Spot<'g, K, V, S> {
         let its_home = home(list, &self.leaf);
         let mut entry = guard.shield();
         // SAFETY: covered.
-        while let Some(run) = unsafe { run::peek(&self.run) } {
+        while let Some(run) = unsafe { self.run.as_ref() } {
             let Some(slot) = run.state().live().before(before).last() else { break };
             if cover(&mut entry, also.as_deref_mut(), its_home, &self.run, slot) {
                 (self.slot, self.entry) = (slot, entry);

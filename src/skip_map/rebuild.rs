@@ -158,7 +158,7 @@ pub(super) unsafe fn rebuild<'g, K, V, S: Scheme>(
 
     // SAFETY: covered.
     let (old, (prefixes, entries)) =
-        unsafe { (run::peek(&spot.run), run::arrays::<_, _, S>(spot.run.ptr())) };
+        unsafe { (spot.run.as_ref(), run::arrays::<_, _, S>(spot.run.ptr())) };
     let state = old.map_or(State::NONE, Run::seal);
     let live = state.live();
     let is_head = spot.leaf.ptr().is_null();
@@ -222,11 +222,17 @@ pub(super) unsafe fn rebuild<'g, K, V, S: Scheme>(
     })
 }
 
-/// How many entries stay where they are if a run is split: half of them; but what only grows at its
-/// end is left full.
+/// How many entries stay where they are if a run is split: half of them; but a map that only grows at
+/// its end, or at its beginning, is left full.
 fn split_at<K, V, S: Scheme>(page: &Page<'_, K, V, S>, count: usize) -> usize {
-    let is_at_end = page.next.ptr().is_null() && page.state.live().from(page.spot.slot).is_empty();
-    if is_at_end { count.saturating_sub(1) } else { count - count / 2 }
+    let (live, slot) = (page.state.live(), page.spot.slot);
+    if page.next.ptr().is_null() && live.from(slot).is_empty() {
+        count.saturating_sub(1)
+    } else if page.spot.leaf.ptr().is_null() && live.before(slot).is_empty() {
+        1
+    } else {
+        count - count / 2
+    }
 }
 
 /// Takes off the count the dead leaves that are linked no more, from one up to that before another.
@@ -249,5 +255,57 @@ unsafe fn release_dead<K, V, S: Scheme>(
         // SAFETY: said of this leaf, to us.
         unsafe { retire_if(guard, left, dead) };
         dead = right;
+    }
+}
+
+#[cfg(all(test, not(any(loom, crossbeam_loom, shuttle))))]
+mod tests {
+    use crate::{Domain, Epoch, SkipMap};
+
+    type Map = SkipMap<u32, u32, Domain<Epoch>>;
+
+    const ENTRIES: u32 = if cfg!(miri) { 300 } else { 30_000 };
+
+    fn filled(keys: impl Iterator<Item = u32>) -> Map {
+        let map = Map::with_reclaimer(Domain::new());
+        keys.for_each(|key| {
+            map.insert(key, key);
+        });
+        map
+    }
+
+    /// For how many entries there is room in the map, for each that it has.
+    fn room_for_one(map: &mut Map) -> f64 {
+        let (room, len) = (map.list.rooms(), map.len());
+        f64::from(u32::try_from(room).unwrap()) / f64::from(u32::try_from(len).unwrap())
+    }
+
+    fn assert_room(mut map: Map, most: f64) {
+        let room = room_for_one(&mut map);
+        assert!(room <= most, "room for {room}");
+    }
+
+    #[test]
+    fn what_grows_at_an_end_is_full() {
+        assert_room(filled(0..ENTRIES), 1.1);
+        assert_room(filled((0..ENTRIES).rev()), 1.1);
+    }
+
+    /// In an order like a random one.
+    #[test]
+    fn what_grows_everywhere_is_half_full() {
+        assert_room(filled((0..ENTRIES).map(|key| key.wrapping_mul(0x9e37_79b9))), 1.8);
+    }
+
+    #[test]
+    fn what_has_lost_most_becomes_smaller() {
+        let map = filled(0..ENTRIES);
+        map.pin().retain(|key, _| key % 10 == 0);
+        assert_room(map, 3.0);
+        let map = filled(0..ENTRIES);
+        (0..ENTRIES)
+            .filter(|key| key % 10 != 0)
+            .for_each(|key| assert!(map.remove(&key).is_some()));
+        assert_room(map, 3.0);
     }
 }

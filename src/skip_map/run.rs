@@ -38,6 +38,10 @@ const ROOMS: [usize; 4] = [2, 6, 14, 30];
 /// No run has more entries.
 pub(super) const MOST: usize = ROOMS[ROOMS.len() - 1];
 
+/// A run is sparse when all but one in so many of its places are empty: then there is a smaller room which
+/// is half empty with what is left.
+const SPARSE: usize = 4;
+
 /// In `removed`: nothing is removed here any more, as a new run is about to take its place.
 const SEALED: usize = 1 << MOST;
 
@@ -179,6 +183,16 @@ impl<K, V> Run<K, V> {
             .map_err(|removed| State { removed, ..from })
     }
 
+    #[cfg(all(test, not(any(loom, crossbeam_loom, shuttle))))]
+    pub(super) fn room(&self) -> usize {
+        self.room
+    }
+
+    /// Whether so little is left that it would do with much less room. Not when nothing is left.
+    pub(super) fn is_sparse(&self, state: State) -> bool {
+        (1..=self.room / SPARSE).contains(&state.live().len())
+    }
+
     /// Seals the run, and says what is left in it.
     pub(super) fn seal(&self) -> State {
         // Acquire: as `state`. The last word on what is removed, as it is read and written in one.
@@ -228,18 +242,6 @@ impl<H, K, V> Vtables<H, K, V> {
         let kind = ROOMS.iter().position(|room| *room >= len).unwrap_or(ROOMS.len() - 1);
         (&Self::BY_ROOM[kind], ROOMS[kind])
     }
-}
-
-/// The run that a shield covers; `None` if it covers nothing.
-///
-/// # Safety
-/// The shield covers a run of a map in its domain.
-#[inline]
-pub(super) unsafe fn peek<'s, K, V, S: Scheme>(
-    run: &'s Cover<'_, K, V, S>,
-) -> Option<&'s Run<K, V>> {
-    // SAFETY: the caller's.
-    unsafe { run.as_ref() }
 }
 
 /// The prefixes of a run, and its entries.

@@ -18,7 +18,7 @@ use super::list::Cursor;
 use super::page::{Cover, Page, Spot, first_of};
 use super::prefix::Sought;
 use super::rebuild::{Change, New, Rebuilt, rebuild};
-use super::run::{self, Run};
+use super::run::Run;
 use super::{Compute, Operation, SkipMap, TryInsertError};
 use crate::atomic::{AllocError, Owned, Ptr};
 use crate::domain::Reclaimer;
@@ -110,10 +110,21 @@ impl<K, V, S: Scheme> Drop for Building<'_, '_, K, V, S> {
     }
 }
 
+/// What a removal has left of a leaf.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaves {
+    /// Enough.
+    Enough,
+    /// So little that a smaller run would do.
+    Little,
+    /// Nothing: it is dead, and to be taken out of all lists.
+    Nothing,
+}
+
 /// What became of an entry that was to be taken out.
 enum Taken {
     /// It was taken out here.
-    Here,
+    Here(Leaves),
     /// Somebody else has taken it out.
     Gone,
     /// Its run is sealed, or was replaced: it may be in another one.
@@ -249,7 +260,10 @@ where
         match spot.forward(&self.map.list, self.guard, next, is_easy, Some(also)) {
             Ok(found) => return found.then_some(()),
             // Its leaf has changed: there is a way around by the key.
-            Err(()) => *spot = self.seek(Bound::Excluded(&peek(&spot.entry)?.key), Some(also))?,
+            Err(()) => {
+                spot.forget_place(self.guard);
+                *spot = self.seek(Bound::Excluded(&peek(&spot.entry)?.key), Some(also))?;
+            }
         }
         Some(())
     }
@@ -263,6 +277,7 @@ where
         let slot = spot.slot;
         if spot.back(&self.map.list, self.guard, slot, Some(also)) != Ok(true) {
             // It is in another leaf, or this one has changed.
+            spot.forget_place(self.guard);
             *spot = self.seek_back(Bound::Excluded(&peek(&spot.entry)?.key), Some(also))?;
         }
         Some(())
@@ -284,7 +299,7 @@ where
     /// what had followed it in that run and those to the right, less what was removed.
     fn take(self, spot: &SpotOf<'g, K, V, R>) -> Taken {
         // SAFETY: covered.
-        let Some(run) = (unsafe { run::peek(&spot.run) }) else { return Taken::Gone };
+        let Some(run) = (unsafe { spot.run.as_ref() }) else { return Taken::Gone };
         let mut state = run.state();
         while state.live().has(spot.slot) {
             if state.is_sealed() {
@@ -292,8 +307,9 @@ where
             }
             match run.remove(spot.slot, state) {
                 Ok(state) => {
-                    self.taken(spot, state.live().is_empty().then_some(spot.run.ptr()));
-                    return Taken::Here;
+                    let empty = state.live().is_empty().then_some(spot.run.ptr());
+                    let leaves = self.taken(spot, empty);
+                    return Taken::Here(if run.is_sparse(state) { Leaves::Little } else { leaves });
                 }
                 Err(changed) => state = changed,
             }
@@ -309,40 +325,59 @@ where
         match self.rebuild(page, Change::Take) {
             Err(layout) => handle_alloc_error(layout),
             Ok(Rebuilt::Stale) => Taken::Sealed,
-            Ok(Rebuilt::Done { empty, .. }) => {
-                self.taken(&page.spot, empty);
-                Taken::Here
-            }
+            Ok(Rebuilt::Done { empty, .. }) => Taken::Here(self.taken(&page.spot, empty)),
         }
     }
 
-    /// What comes after each removal. If the leaf has died, its run in which nothing is left is given.
-    fn taken(self, spot: &SpotOf<'g, K, V, R>, empty: Option<Ptr<Run<K, V>>>) {
+    /// What comes after each removal, and cannot fail. If the leaf has died, its run in which nothing is
+    /// left is given.
+    fn taken(self, spot: &SpotOf<'g, K, V, R>, empty: Option<Ptr<Run<K, V>>>) -> Leaves {
         // I1.
         self.map.count(-1);
         // SAFETY: whoever has set its bit, or replaced a sealed run without it, has taken it out, and he
         // alone (I2 of `run`); the entry may be dropped anywhere: see the map's bounds.
         unsafe { self.guard.retire(spot.entry.ptr()) };
         // SAFETY: covered.
-        if let Some((leaf, empty)) = unsafe { spot.leaf.as_ref() }.zip(empty) {
-            leaf.show_death(empty);
-            // If its tower is still being built, the builder sweeps as well.
-            let _ = leaf.bury();
-            self.bury(spot);
+        let Some((leaf, empty)) = unsafe { spot.leaf.as_ref() }.zip(empty) else {
+            return Leaves::Enough;
+        };
+        leaf.show_death(empty);
+        leaf.bury();
+        Leaves::Nothing
+    }
+
+    /// Brings the place in order where an entry was taken out, and frees memory.
+    fn tidy(self, taken: &CoverOf<'g, K, V, R>, leaves: Leaves) {
+        if let Some(entry) = peek(taken) {
+            match leaves {
+                Leaves::Enough => {}
+                Leaves::Little => self.shrink(&entry.key),
+                Leaves::Nothing => self.bury(&entry.key),
+            }
         }
         self.guard.reclaim(RECLAIM_BUDGET);
     }
 
-    /// Takes the dead leaf of a spot out of all lists; for the one from the list of leaves there may
+    /// Puts a smaller run in the place of a sparse one, where a key was. For that there may be no memory, or
+    /// no need any more.
+    fn shrink(self, key: &K) {
+        let page = self.find(key);
+        // SAFETY: covered.
+        if unsafe { page.spot.run.as_ref() }.is_some_and(|run| run.is_sparse(page.state)) {
+            // If it was replaced meanwhile, that run has the room that it needs.
+            let _ = self.rebuild(&page, Change::Nothing);
+        }
+    }
+
+    /// Takes the dead leaf where a key was out of all lists; for the one from the list of leaves there may
     /// be no memory, then somebody else does, some time.
-    fn bury(self, spot: &SpotOf<'g, K, V, R>) {
-        let Some(entry) = peek(&spot.entry) else { return };
+    fn bury(self, key: &K) {
         let backoff = Backoff::new();
         loop {
             // It searches all levels.
-            let page = self.find(&entry.key);
+            let page = self.find(key);
             // SAFETY: covered.
-            let right = unsafe { run::peek(&page.spot.run) }.map(|run| run.right);
+            let right = unsafe { page.spot.run.as_ref() }.map(|run| run.right);
             if right.is_none_or(|right| right == page.next.ptr()) {
                 return;
             }
@@ -363,13 +398,21 @@ where
         unsafe { rebuild(&self.map.list, self.guard, page, change) }
     }
 
-    /// Takes the entry that a page has found out; false if it is not there any more, or was moved.
-    fn take_found(self, page: &PageOf<'g, K, V, R>) -> bool {
-        let taken = match self.take(&page.spot) {
+    /// Takes the entry that a page has found out, whether or not the run is sealed.
+    fn take_anyway(self, page: &PageOf<'g, K, V, R>) -> Taken {
+        match self.take(&page.spot) {
             Taken::Sealed => self.take_from_sealed(page),
             taken => taken,
-        };
-        matches!(taken, Taken::Here)
+        }
+    }
+
+    /// Takes the entry that a page has found out, and returns it; `None` if it is not there any more, or was
+    /// moved.
+    fn take_found(self, page: PageOf<'g, K, V, R>) -> Option<CoverOf<'g, K, V, R>> {
+        let Taken::Here(leaves) = self.take_anyway(&page) else { return None };
+        let taken = page.into_entry();
+        self.tidy(&taken, leaves);
+        Some(taken)
     }
 
     /// Puts an entry in a page's place; returns what was replaced.
@@ -389,19 +432,21 @@ where
         // From here on user code may panic (I1).
         let building = leaf.as_ref().map(|leaf| Building::new(self.guard, leaf));
         let _ = new.into_ptr();
-        let old = page.spot.entry;
-        if has_replaced {
+        let old = page.into_entry();
+        let replaced = has_replaced.then(|| {
             // SAFETY: who replaces a run without an entry has taken it out (I2 of `run`); and it may
             // be dropped anywhere: see the map's bounds.
             unsafe { self.guard.retire(old.ptr()) };
-        } else {
+            entry(old)
+        });
+        if replaced.is_none() {
             self.map.count(1);
         }
         if let Some(building) = building {
             self.build(building);
         }
         self.guard.reclaim(RECLAIM_BUDGET);
-        Ok(has_replaced.then(|| entry(old)))
+        Ok(replaced)
     }
 
     /// The same where a lack of memory ends the process; gives the entry back if the page was stale.
@@ -553,8 +598,8 @@ where
                 Operation::Abort(value) => return Compute::Aborted(value),
                 Operation::Remove if !page.found => return Compute::Absent,
                 Operation::Remove => {
-                    if self.take_found(&page) {
-                        return Compute::Removed(entry(page.spot.entry));
+                    if let Some(taken) = self.take_found(page) {
+                        return Compute::Removed(entry(taken));
                     }
                 }
                 Operation::Insert(value) => {
@@ -587,8 +632,8 @@ where
             if !condition(&present.key, &present.value) {
                 return None;
             }
-            if self.take_found(&page) {
-                return Some(entry(page.spot.entry));
+            if let Some(taken) = self.take_found(page) {
+                return Some(entry(taken));
             }
             backoff.spin();
         }
@@ -598,21 +643,28 @@ where
     /// the entry was last.
     pub(super) fn remove_spot(self, spot: &mut SpotOf<'g, K, V, R>) -> bool {
         loop {
-            match self.take(spot) {
-                Taken::Here => return true,
+            let mut taken = self.take(spot);
+            if matches!(taken, Taken::Sealed) {
+                // It may have been replaced, and moved.
+                spot.forget_place(self.guard);
+                let Some(entry) = peek(&spot.entry) else { return false };
+                let page = self.find(&entry.key);
+                if !page.found || page.spot.entry.ptr() != spot.entry.ptr() {
+                    return false;
+                }
+                taken = self.take_anyway(&page);
+                *spot = page.spot;
+            }
+            match taken {
+                Taken::Here(leaves) => {
+                    if leaves != Leaves::Enough {
+                        spot.forget_place(self.guard);
+                    }
+                    self.tidy(&spot.entry, leaves);
+                    return true;
+                }
                 Taken::Gone => return false,
                 Taken::Sealed => {}
-            }
-            // It may have been replaced, and moved.
-            let Some(entry) = peek(&spot.entry) else { return false };
-            let page = self.find(&entry.key);
-            if !page.found || page.spot.entry.ptr() != spot.entry.ptr() {
-                return false;
-            }
-            let is_taken = self.take_found(&page);
-            *spot = page.spot;
-            if is_taken {
-                return true;
             }
         }
     }
@@ -634,8 +686,8 @@ where
             let last = self.seek_back::<K>(Bound::Unbounded, None)?;
             // In the run where it was the last one it still is (`take`). In another it need not be.
             let last = last.into_last_page(self.guard);
-            if self.take_found(&last) {
-                return Some(entry(last.spot.entry));
+            if let Some(taken) = self.take_found(last) {
+                return Some(entry(taken));
             }
             backoff.spin();
         }
