@@ -20,6 +20,9 @@ thread_local! {
     static PATIENCE: Cell<usize> = const { Cell::new(usize::MAX) };
     /// What decides, where keys lie: a number that changes with each comparison.
     static WHIM: Cell<u64> = const { Cell::new(1) };
+    /// What parrots say, in turns; if it is nothing they tell the truth.
+    static WORDS: RefCell<Vec<Ordering>> = const { RefCell::new(Vec::new()) };
+    static SPOKEN: Cell<usize> = const { Cell::new(0) };
 }
 
 /// A key that panics when it is told to.
@@ -67,7 +70,39 @@ macro_rules! order {
         impl Eq for $key {}
     )* };
 }
-order!(Touchy, Liar);
+order!(Touchy, Liar, Parrot, Number);
+
+/// A key that says the same things over and over again, once it was told to.
+struct Parrot(u32);
+
+impl Parrot {
+    /// What it says, and how often it has said something.
+    fn teach(words: &[Ordering]) {
+        WORDS.with_borrow_mut(|taught| *taught = words.to_vec());
+        SPOKEN.set(0);
+    }
+}
+
+impl Ord for Parrot {
+    fn cmp(&self, other: &Self) -> Ordering {
+        WORDS.with_borrow(|words| {
+            let spoken = SPOKEN.get();
+            SPOKEN.set(spoken + 1);
+            assert!(spoken < 10_000, "there is no end to it: {words:?}");
+            words.get(spoken % words.len().max(1)).copied().unwrap_or(self.0.cmp(&other.0))
+        })
+    }
+}
+
+/// A key whose order is wrong for one value, as it happens.
+#[derive(Clone, Copy, Debug)]
+struct Number(f64);
+
+impl Ord for Number {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.partial_cmp(&other.0).unwrap_or(Ordering::Less)
+    }
+}
 
 /// An operation on a map, with one who makes keys, and a value.
 type Work<R> = fn(&SkipMap<Touchy, Tracked, R>, &dyn Fn(u64) -> Touchy, Tracked);
@@ -139,6 +174,47 @@ for_each_scheme! {
             drop(map.pin().insert(key(), Tracked::new(&ledger, 0)));
         }
         subject.settle(domain, &ledger);
+    }
+
+    /// Each operation comes to an end, whatever comparisons say.
+    fn an_order_that_says_the_same_again_and_again_leads_nobody_in_circles(subject) {
+        let domain = subject.domain();
+        let operations: [fn(&SkipMap<Parrot, (), R>); 7] = [
+            |map| drop(map.pin().insert(Parrot(50), ())),
+            |map| drop(map.pin().get(&Parrot(50))),
+            |map| drop(map.pin().remove(&Parrot(50))),
+            |map| drop(map.pin().range(Parrot(50)..).next()),
+            |map| drop(map.pin().range(..Parrot(50)).next_back()),
+            |map| drop(map.pin().pop_first()),
+            |map| drop(map.pin().pop_last()),
+        ];
+        let words = [Ordering::Less, Ordering::Equal, Ordering::Greater];
+        for number in (0..27).step_by(sized(1, 5)) {
+            let speech = [0, 1, 2].map(|at| words[number / 3_usize.pow(at) % 3]);
+            for operation in operations {
+                // Of two leaves, the second of which has one key.
+                let map = SkipMap::<_, _, R>::with_reclaimer(domain.clone());
+                (0..31).for_each(|key| drop(map.pin().insert(Parrot(key), ())));
+                Parrot::teach(&speech);
+                operation(&map);
+                Parrot::teach(&[]);
+            }
+        }
+        subject.settle(domain, &Ledger::new());
+    }
+
+    /// Keys that are all less than one another: an iteration of a map that nobody changes ends.
+    fn an_iteration_ends_though_a_number_is_none(subject) {
+        let domain = subject.domain();
+        let map = SkipMap::<_, _, R>::with_reclaimer(domain.clone());
+        // In a leaf of its own, and in the midst of one.
+        let keys = (0..30).map(f64::from).chain([f64::NAN]).chain((30..75).map(f64::from));
+        keys.chain([f64::NAN, 7.5]).for_each(|key| drop(map.pin().insert(Number(key), ())));
+        let (len, pinned) = (map.len(), map.pin());
+        assert!(pinned.iter().take(2 * len).count() <= len);
+        assert!(pinned.iter().rev().take(2 * len).count() <= len);
+        drop(pinned);
+        subject.settle(domain, &Ledger::new());
     }
 
     /// What a closure does comes first; if that was to its own entry, the closure runs again.

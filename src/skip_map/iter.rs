@@ -19,7 +19,7 @@ use core::ops::{Bound, RangeBounds, RangeFull};
 
 use super::SkipMap;
 use super::list::Entries;
-use super::view::{EntryRef, SpotOf, View, entry, peek};
+use super::view::{EntryRef, Stand, StandOf, View, entry, peek};
 use crate::domain::Reclaimer;
 use crate::guard::Ref;
 use crate::hash_map::Entry;
@@ -42,14 +42,14 @@ pub struct Range<'g, K, V, R: Reclaimer, Q: ?Sized, B> {
     view: View<'g, K, V, R>,
     bounds: B,
     /// Where the entries are, or were, that came last.
-    front: Option<SpotOf<'g, K, V, R>>,
-    back: Option<SpotOf<'g, K, V, R>>,
+    front: Option<StandOf<'g, K, V, R>>,
+    back: Option<StandOf<'g, K, V, R>>,
     is_over: bool,
     key: PhantomData<fn(&Q)>,
 }
 
-fn key_of<'s, K, V, R: Reclaimer>(spot: &'s SpotOf<'_, K, V, R>) -> Option<&'s K> {
-    peek(&spot.entry).map(|entry| &entry.key)
+fn key_of<'s, K, V, R: Reclaimer>(stand: &'s StandOf<'_, K, V, R>) -> Option<&'s K> {
+    peek(stand.entry()).map(|entry| &entry.key)
 }
 
 impl<'g, K, V, R: Reclaimer, Q: ?Sized, B> Range<'g, K, V, R, Q, B> {
@@ -73,10 +73,22 @@ where
         }
         // If user code panics, it is over.
         self.is_over = true;
-        let mut next = self.view.guard().shield();
-        match &mut self.front {
-            None => self.front = self.view.seek(self.bounds.start_bound(), Some(&mut next)),
-            Some(front) => self.view.after(front, is_easy, &mut next)?,
+        let (view, mut next) = (self.view, self.view.guard().shield());
+        let is_done = match &mut self.front {
+            Some(Stand::At(front)) => view.step(front, is_easy, &mut next),
+            _ => Err(()),
+        };
+        match is_done {
+            Ok(true) => {}
+            Ok(false) => return None,
+            // It has to begin, or there is a way around by the key.
+            Err(()) => {
+                let spot = match self.front.take() {
+                    None => view.seek(self.bounds.start_bound(), Some(&mut next)),
+                    Some(stand) => view.seek_behind(stand.into_entry(), &mut next),
+                };
+                self.front = spot.map(Stand::At);
+            }
         }
         let key = key_of::<K, V, R>(self.front.as_ref()?)?;
         let in_range = match self.bounds.end_bound() {
@@ -97,10 +109,17 @@ where
         }
         // If user code panics, it is over.
         self.is_over = true;
-        let mut next = self.view.guard().shield();
-        match &mut self.back {
-            None => self.back = self.view.seek_back(self.bounds.end_bound(), Some(&mut next)),
-            Some(back) => self.view.before(back, &mut next)?,
+        let (view, mut next) = (self.view, self.view.guard().shield());
+        let is_done = match &mut self.back {
+            Some(Stand::At(back)) => view.step_back(back, &mut next),
+            _ => false,
+        };
+        if !is_done {
+            let spot = match self.back.take() {
+                None => view.seek_back(self.bounds.end_bound(), Some(&mut next)),
+                Some(stand) => view.seek_before(stand.into_entry(), &mut next),
+            };
+            self.back = spot.map(Stand::At);
         }
         let key = key_of::<K, V, R>(self.back.as_ref()?)?;
         let in_range = match self.bounds.start_bound() {
@@ -118,17 +137,20 @@ where
     pub(super) fn remove_where(mut self, mut unwanted: impl FnMut(&K, &V) -> bool) -> usize {
         let view = self.view;
         let mut removed = 0;
+        let mut is_unwanted = |stand: &mut StandOf<'g, K, V, R>| {
+            peek(stand.entry()).is_some_and(|entry| unwanted(&entry.key, &entry.value))
+        };
         while self.ahead(true).is_some() {
-            let Some(spot) = &mut self.front else { break };
             // What was replaced meanwhile is looked at again.
-            while peek(&spot.entry).is_some_and(|entry| unwanted(&entry.key, &entry.value)) {
-                if view.remove_spot(spot) {
-                    removed += 1;
+            while let Some(Stand::At(spot)) = self.front.take_if(&mut is_unwanted) {
+                let (is_removed, stand) = view.remove_spot(spot);
+                removed += usize::from(is_removed);
+                let again = if is_removed { None } else { view.find_again(stand.entry()) };
+                let Some(again) = again else {
+                    self.front = Some(stand);
                     break;
-                }
-                if !view.find_again(spot) {
-                    break;
-                }
+                };
+                self.front = Some(Stand::At(again));
             }
         }
         removed

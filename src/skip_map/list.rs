@@ -164,7 +164,7 @@ impl<K, V> List<K, V> {
         guard: &'g Guard<'g, S>,
         sought: &mut Sought<impl FnMut(&K) -> Order>,
     ) -> Page<'g, K, V, S> {
-        let mut last = None;
+        let (mut last, mut misled) = (None, 0_usize);
         loop {
             let Cursor { before, at, .. } = self.search(guard, 0, sought);
             let Some(mut page) = Page::at(self, guard, before, at, sought) else { continue };
@@ -172,12 +172,15 @@ impl<K, V> List<K, V> {
                 return page;
             }
             // Misled to the same place twice, by nothing that has changed: an `Ord` that lies must not
-            // lead in circles.
+            // lead in circles, be they large or small (R. P. Brent, 1980).
             if last.as_ref().is_some_and(|(run, state)| page.is_as(run, *state)) {
                 page.is_forced = true;
                 return page;
             }
-            last = Some((page.spot.run, page.state));
+            misled += 1;
+            if misled.is_power_of_two() {
+                last = Some((page.spot.run, page.state));
+            }
         }
     }
 }

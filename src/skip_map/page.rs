@@ -252,32 +252,28 @@ impl<'g, K, V, S: Scheme> Page<'g, K, V, S> {
                 is_misled: false,
                 is_forced: false,
             };
-            page.is_misled = !page.is_here(sought);
+            page.find_out(sought);
             return Some(page);
         }
     }
 
-    /// False if all of the leaf is greater: the search was misled by what was there before.
-    fn is_here(&self, sought: &mut Sought<impl FnMut(&K) -> Order>) -> bool {
+    /// Finds out whether all of the leaf is greater: then the search was misled by what was there before.
+    fn find_out(&mut self, sought: &mut Sought<impl FnMut(&K) -> Order>) {
         // SAFETY: covered.
-        let Some(leaf) = (unsafe { self.spot.leaf.as_ref() }) else { return true };
+        let Some(leaf) = (unsafe { self.spot.leaf.as_ref() }) else { return };
         if self.found || !self.state.live().before(self.spot.slot).is_empty() {
-            return true;
+            return;
         }
         // From here on `low` says what the first entry is, if it has misled the search. If the answer is
         // another one now, the keys contradict one another, and this place is as good as any.
         let order = order_of_first(self.guard, leaf, &self.spot.run, self.state, sought);
-        matches!(order, Some(Less | Equal))
+        self.is_forced = matches!(order, Some(Less | Equal));
+        self.is_misled = !self.is_forced;
     }
 
     /// The place, and whether it is one that keys which contradict one another have led to.
     pub(super) fn into_spot(self) -> (Spot<'g, K, V, S>, bool) {
         (self.spot, self.is_forced)
-    }
-
-    /// The entry that was found, if one was; all else is let go of.
-    pub(super) fn into_entry(self) -> Cover<'g, K, V, S> {
-        self.spot.entry
     }
 
     /// Whether it is the same place, as it was: both are covered, so it is not another one at the same
@@ -366,18 +362,33 @@ pub(super) fn first_of<'g, K, V, S: Scheme>(
 }
 
 impl<'g, K, V, S: Scheme> Spot<'g, K, V, S> {
-    /// The page of a spot that nothing is to the right of.
-    pub(super) fn into_last_page(self, guard: &'g Guard<'g, S>) -> Page<'g, K, V, S> {
+    /// The page of a spot whose leaf is followed by this one, or none.
+    fn into_page_before(
+        self,
+        guard: &'g Guard<'g, S>,
+        next: leaf::Cover<'g, K, V, S>,
+    ) -> Page<'g, K, V, S> {
         // SAFETY: covered.
         let state = unsafe { self.run.as_ref() }.map_or(State::NONE, Run::state);
-        let next = guard.shield();
         Page { guard, spot: self, next, state, found: true, is_misled: false, is_forced: false }
     }
 
-    /// Lets go of all but the entry, by which the place is found again: a step from here is an error, as the
-    /// head always has a run once there was an entry.
-    pub(super) fn forget_place(&mut self, guard: &'g Guard<'g, S>) {
-        (self.leaf, self.run) = (guard.shield(), guard.shield());
+    /// The page of a spot that nothing is to the right of.
+    pub(super) fn into_last_page(self, guard: &'g Guard<'g, S>) -> Page<'g, K, V, S> {
+        self.into_page_before(guard, guard.shield())
+    }
+
+    /// The page of a spot; it may be that its run is not its leaf's any more, and then not `next`, either.
+    pub(super) fn into_page(self, list: &List<K, V>, guard: &'g Guard<'g, S>) -> Page<'g, K, V, S> {
+        let (mut next, mut its_run) = (guard.shield(), guard.shield());
+        // If it fails the run will never be its leaf's again, so nothing comes of what is done with the page.
+        let _ = right_of(home(list, &self.leaf), &self.run, &mut next, &mut its_run, |_| false);
+        self.into_page_before(guard, next)
+    }
+
+    /// The entry; all else is let go of.
+    pub(super) fn into_entry(self) -> Cover<'g, K, V, S> {
+        self.entry
     }
 
     /// The beginning of the map.

@@ -308,4 +308,15 @@ mod tests {
             .for_each(|key| assert!(map.remove(&key).is_some()));
         assert_room(map, 3.0);
     }
+
+    /// Each leaf loses its first entries, and with them the ground where they were.
+    #[test]
+    fn what_has_lost_its_first_entries_becomes_smaller() {
+        let leaves = ENTRIES / 30;
+        let map = filled(0..leaves * 30);
+        for leaf in (0..leaves).rev() {
+            map.pin().remove_range(leaf * 30..leaf * 30 + 29);
+        }
+        assert_room(map, 3.0);
+    }
 }

@@ -45,6 +45,7 @@ pub(super) type EntryRef<'g, K, V, R> = Ref<'g, Entry<K, V>, <R as Reclaimer>::S
 pub(super) type ValueRef<'g, V, R> = Ref<'g, V, <R as Reclaimer>::Scheme>;
 pub(super) type CoverOf<'g, K, V, R> = Cover<'g, K, V, <R as Reclaimer>::Scheme>;
 pub(super) type SpotOf<'g, K, V, R> = Spot<'g, K, V, <R as Reclaimer>::Scheme>;
+pub(super) type StandOf<'g, K, V, R> = Stand<'g, K, V, <R as Reclaimer>::Scheme>;
 type PageOf<'g, K, V, R> = Page<'g, K, V, <R as Reclaimer>::Scheme>;
 type LeafCoverOf<'g, K, V, R> = leaf::Cover<'g, K, V, <R as Reclaimer>::Scheme>;
 type Replaced<'g, K, V, R> = Option<EntryRef<'g, K, V, R>>;
@@ -63,7 +64,37 @@ pub(super) fn entry<'g, K, V, S: Scheme>(cover: Cover<'g, K, V, S>) -> Ref<'g, E
 
 /// The entry of a spot that covers one.
 pub(super) fn of_spot<'g, K, V, S: Scheme>(spot: Spot<'g, K, V, S>) -> Ref<'g, Entry<K, V>, S> {
-    entry(spot.entry)
+    entry(spot.into_entry())
+}
+
+/// Whether a key is less than another one, and that greater than it.
+fn is_less<K: Ord>(key: &K, other: &K) -> bool {
+    (key.cmp(other), other.cmp(key)) == (Order::Less, Order::Greater)
+}
+
+/// Where an iteration stands.
+pub(super) enum Stand<'g, K, V, S: Scheme> {
+    /// At a spot.
+    At(Spot<'g, K, V, S>),
+    /// Where an entry was, of which no more is known.
+    Was(Cover<'g, K, V, S>),
+}
+
+impl<'g, K, V, S: Scheme> Stand<'g, K, V, S> {
+    pub(super) fn entry(&self) -> &Cover<'g, K, V, S> {
+        match self {
+            Self::At(spot) => &spot.entry,
+            Self::Was(entry) => entry,
+        }
+    }
+
+    /// The entry; all else is let go of.
+    pub(super) fn into_entry(self) -> Cover<'g, K, V, S> {
+        match self {
+            Self::At(spot) => spot.into_entry(),
+            Self::Was(entry) => entry,
+        }
+    }
 }
 
 /// The entry that a shield covers; `None` if it covers nothing.
@@ -248,49 +279,58 @@ where
     }
 
     /// Goes on to the entry behind one that is, or was, in the map, and covers it once more.
+    pub(super) fn seek_behind(
+        self,
+        entry: CoverOf<'g, K, V, R>,
+        also: &mut CoverOf<'g, K, V, R>,
+    ) -> Option<SpotOf<'g, K, V, R>> {
+        let key = &peek(&entry)?.key;
+        let spot = self.seek(Bound::Excluded(key), Some(also))?;
+        // With an `Ord` that lies it might be one where the iteration has been before.
+        is_less(key, &peek(&spot.entry)?.key).then_some(spot)
+    }
+
+    /// Goes back to the entry before one that is, or was, in the map, and covers it once more.
+    pub(super) fn seek_before(
+        self,
+        entry: CoverOf<'g, K, V, R>,
+        also: &mut CoverOf<'g, K, V, R>,
+    ) -> Option<SpotOf<'g, K, V, R>> {
+        let key = &peek(&entry)?.key;
+        let spot = self.seek_back(Bound::Excluded(key), Some(also))?;
+        // As above.
+        is_less(&peek(&spot.entry)?.key, key).then_some(spot)
+    }
+
+    /// Goes on from a spot to the next entry, and covers it once more. False if there is none, an error if
+    /// the spot's leaf has changed.
     ///
     /// Who is easy does not care what was put in between meanwhile.
-    pub(super) fn after(
+    pub(super) fn step(
         self,
         spot: &mut SpotOf<'g, K, V, R>,
         is_easy: bool,
         also: &mut CoverOf<'g, K, V, R>,
-    ) -> Option<()> {
+    ) -> Result<bool, ()> {
         let next = spot.slot + 1;
-        match spot.forward(&self.map.list, self.guard, next, is_easy, Some(also)) {
-            Ok(found) => return found.then_some(()),
-            // Its leaf has changed: there is a way around by the key.
-            Err(()) => {
-                spot.forget_place(self.guard);
-                *spot = self.seek(Bound::Excluded(&peek(&spot.entry)?.key), Some(also))?;
-            }
-        }
-        Some(())
+        spot.forward(&self.map.list, self.guard, next, is_easy, Some(also))
     }
 
-    /// Goes back to the entry before one that is, or was, in the map, and covers it once more.
-    pub(super) fn before(
+    /// Goes back from a spot to the entry before, and covers it once more. False if it is in another leaf, or
+    /// this one has changed.
+    pub(super) fn step_back(
         self,
         spot: &mut SpotOf<'g, K, V, R>,
         also: &mut CoverOf<'g, K, V, R>,
-    ) -> Option<()> {
+    ) -> bool {
         let slot = spot.slot;
-        if spot.back(&self.map.list, self.guard, slot, Some(also)) != Ok(true) {
-            // It is in another leaf, or this one has changed.
-            spot.forget_place(self.guard);
-            *spot = self.seek_back(Bound::Excluded(&peek(&spot.entry)?.key), Some(also))?;
-        }
-        Some(())
+        spot.back(&self.map.list, self.guard, slot, Some(also)) == Ok(true)
     }
 
-    /// Goes to what has the key now of an entry that was in the map; false if nothing has.
-    pub(super) fn find_again(self, spot: &mut SpotOf<'g, K, V, R>) -> bool {
-        let Some(entry) = peek(&spot.entry) else { return false };
-        let page = self.find(&entry.key);
-        if page.found {
-            *spot = page.spot;
-        }
-        page.found
+    /// Where what has the key now is of an entry that was in the map.
+    pub(super) fn find_again(self, entry: &CoverOf<'g, K, V, R>) -> Option<SpotOf<'g, K, V, R>> {
+        let page = self.find(&peek(entry)?.key);
+        page.found.then_some(page.spot)
     }
 
     /// Takes the entry of a spot out.
@@ -346,27 +386,25 @@ where
         Leaves::Nothing
     }
 
-    /// Brings the place in order where an entry was taken out, and frees memory.
-    fn tidy(self, taken: &CoverOf<'g, K, V, R>, leaves: Leaves) {
-        if let Some(entry) = peek(taken) {
-            match leaves {
-                Leaves::Enough => {}
-                Leaves::Little => self.shrink(&entry.key),
-                Leaves::Nothing => self.bury(&entry.key),
-            }
+    /// Brings the place in order where an entry was taken out, and frees memory. Returns the entry.
+    fn tidy(self, spot: SpotOf<'g, K, V, R>, leaves: Leaves) -> CoverOf<'g, K, V, R> {
+        let taken = match leaves {
+            Leaves::Little => self.shrink(spot),
+            Leaves::Enough | Leaves::Nothing => spot.into_entry(),
+        };
+        if leaves == Leaves::Nothing {
+            peek(&taken).into_iter().for_each(|entry| self.bury(&entry.key));
         }
         self.guard.reclaim(RECLAIM_BUDGET);
+        taken
     }
 
-    /// Puts a smaller run in the place of a sparse one, where a key was. For that there may be no memory, or
-    /// no need any more.
-    fn shrink(self, key: &K) {
-        let page = self.find(key);
-        // SAFETY: covered.
-        if unsafe { page.spot.run.as_ref() }.is_some_and(|run| run.is_sparse(page.state)) {
-            // If it was replaced meanwhile, that run has the room that it needs.
-            let _ = self.rebuild(&page, Change::Nothing);
-        }
+    /// Puts a smaller run in the place of a sparse one. For that there may be no memory.
+    fn shrink(self, spot: SpotOf<'g, K, V, R>) -> CoverOf<'g, K, V, R> {
+        let page = spot.into_page(&self.map.list, self.guard);
+        // If it was replaced meanwhile, the new run has the room that it needs.
+        let _ = self.rebuild(&page, Change::Nothing);
+        page.spot.into_entry()
     }
 
     /// Takes the dead leaf where a key was out of all lists; for the one from the list of leaves there may
@@ -410,9 +448,7 @@ where
     /// moved.
     fn take_found(self, page: PageOf<'g, K, V, R>) -> Option<CoverOf<'g, K, V, R>> {
         let Taken::Here(leaves) = self.take_anyway(&page) else { return None };
-        let taken = page.into_entry();
-        self.tidy(&taken, leaves);
-        Some(taken)
+        Some(self.tidy(page.spot, leaves))
     }
 
     /// Puts an entry in a page's place; returns what was replaced.
@@ -432,7 +468,7 @@ where
         // From here on user code may panic (I1).
         let building = leaf.as_ref().map(|leaf| Building::new(self.guard, leaf));
         let _ = new.into_ptr();
-        let old = page.into_entry();
+        let old = page.spot.into_entry();
         let replaced = has_replaced.then(|| {
             // SAFETY: who replaces a run without an entry has taken it out (I2 of `run`); and it may
             // be dropped anywhere: see the map's bounds.
@@ -639,42 +675,41 @@ where
         }
     }
 
-    /// Removes the very entry that a spot covers; false if another thread did. The spot stands where
-    /// the entry was last.
-    pub(super) fn remove_spot(self, spot: &mut SpotOf<'g, K, V, R>) -> bool {
-        loop {
-            let mut taken = self.take(spot);
-            if matches!(taken, Taken::Sealed) {
-                // It may have been replaced, and moved.
-                spot.forget_place(self.guard);
-                let Some(entry) = peek(&spot.entry) else { return false };
-                let page = self.find(&entry.key);
-                if !page.found || page.spot.entry.ptr() != spot.entry.ptr() {
-                    return false;
-                }
-                taken = self.take_anyway(&page);
-                *spot = page.spot;
+    /// Removes the very entry that a spot covers, and says whether another thread has not; and where that
+    /// was.
+    pub(super) fn remove_spot(self, spot: SpotOf<'g, K, V, R>) -> (bool, StandOf<'g, K, V, R>) {
+        let entry = match self.take(&spot) {
+            Taken::Here(Leaves::Enough) => {
+                self.guard.reclaim(RECLAIM_BUDGET);
+                return (true, Stand::At(spot));
             }
-            match taken {
+            Taken::Here(leaves) => return (true, Stand::Was(self.tidy(spot, leaves))),
+            Taken::Gone => return (false, Stand::At(spot)),
+            Taken::Sealed => spot.into_entry(),
+        };
+        // It may have been replaced, and moved.
+        while let Some(page) = peek(&entry).map(|entry| self.find(&entry.key)) {
+            if !page.found || page.spot.entry.ptr() != entry.ptr() {
+                break;
+            }
+            match self.take_anyway(&page) {
                 Taken::Here(leaves) => {
-                    if leaves != Leaves::Enough {
-                        spot.forget_place(self.guard);
-                    }
-                    self.tidy(&spot.entry, leaves);
-                    return true;
+                    drop(entry);
+                    return (true, Stand::Was(self.tidy(page.spot, leaves)));
                 }
-                Taken::Gone => return false,
+                Taken::Gone => break,
                 Taken::Sealed => {}
             }
         }
+        (false, Stand::Was(entry))
     }
 
     pub(super) fn pop_first(self) -> Option<EntryRef<'g, K, V, R>> {
         let backoff = Backoff::new();
         loop {
-            let mut first = self.seek::<K>(Bound::Unbounded, None)?;
-            if self.remove_spot(&mut first) {
-                return Some(entry(first.entry));
+            let first = self.seek::<K>(Bound::Unbounded, None)?;
+            if let (true, stand) = self.remove_spot(first) {
+                return Some(entry(stand.into_entry()));
             }
             backoff.spin();
         }

@@ -87,6 +87,7 @@ impl Runner {
         ("unit", Self::Unit),
         ("bound", Self::File("--test=bound")),
         ("skip_map", Self::File("--test=skip_map")),
+        ("skip_map_user_code", Self::File("--test=skip_map_user_code")),
         ("asan", Self::AddressSanitizer),
     ];
 }
