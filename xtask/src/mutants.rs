@@ -80,7 +80,7 @@ enum Runner {
 }
 
 impl Runner {
-    const ALL: [(&'static str, Self); 7] = [
+    const ALL: [(&'static str, Self); 8] = [
         ("loom", Self::Model(Mode::Loom)),
         ("crossbeam_loom", Self::Model(Mode::CrossbeamLoom)),
         ("shuttle", Self::Shuttle),
