@@ -94,6 +94,22 @@ fn wide<S: Scheme>(map: &Owned<S>) {
     low(map);
 }
 
+/// A map with the least key, and a leaf with 1 and 3, which is sparse when one of them is removed.
+fn leaf_of_two_with_much_room<S: Scheme>() -> Owned<S> {
+    let map = leaves_of(&[(1, 1)]);
+    build_runs_of(3);
+    insert(&map, 2, 2);
+    insert(&map, 3, 3);
+    remove(&map, 2);
+    map
+}
+
+/// The runs that the thread makes have three entries at most.
+fn wider<S: Scheme>(map: &Owned<S>) {
+    build_runs_of(3);
+    low(map);
+}
+
 fn insert<S: Scheme>(map: &Owned<S>, key: u64, value: u64) -> Option<u64> {
     map.pin().insert(Key::new(key), Witness::new(value)).map(|value| value.read())
 }
@@ -155,6 +171,30 @@ fn what_is_removed_beside_a_rebuilding_stays_out<S: Scheme>() {
     assert_clean(&mut map);
     assert_eq!((removed, keys(&map)), (Some(1), vec![LEAST, 2]));
     assert_eq!(map.len(), 2);
+}
+
+/// The same for a run that is replaced as little is left in it.
+fn what_is_inserted_beside_a_shrinking_stays<S: Scheme>() {
+    let (mut map, [inserted, removed]) = together(
+        leaf_of_two_with_much_room::<S>(),
+        wider,
+        [|map| insert(map, 4, 4), |map| remove(map, 3)],
+    );
+    assert_clean(&mut map);
+    assert_eq!((inserted, removed, keys(&map)), (None, Some(3), vec![LEAST, 1, 4]));
+    assert_eq!(map.len(), 3);
+}
+
+/// The same; and what is empty by then is not brought back to life.
+fn what_is_removed_beside_a_shrinking_stays_out<S: Scheme>() {
+    let (mut map, removed) = together(
+        leaf_of_two_with_much_room::<S>(),
+        wider,
+        [|map| remove(map, 1), |map| remove(map, 3)],
+    );
+    assert_clean(&mut map);
+    assert_eq!((removed, keys(&map)), ([Some(1), Some(3)], vec![LEAST]));
+    assert_eq!(map.len(), 1);
 }
 
 /// The same for an entry that is replaced: it was removed before, or is not removed any more.
@@ -756,6 +796,14 @@ crate::on_schemes! {
         regions: Limits::preemptions(1, 2).at_most(10_000),
     }
     what_is_removed_beside_a_rebuilding_stays_out {
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
+    }
+    what_is_inserted_beside_a_shrinking_stays {
+        pointers: Limits::preemptions(2, 3).at_most(25_000),
+        regions: Limits::preemptions(1, 2).at_most(10_000),
+    }
+    what_is_removed_beside_a_shrinking_stays_out {
         pointers: Limits::preemptions(2, 3).at_most(25_000),
         regions: Limits::preemptions(1, 2).at_most(10_000),
     }
