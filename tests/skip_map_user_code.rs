@@ -189,7 +189,8 @@ for_each_scheme! {
             |map| drop(map.pin().pop_last()),
         ];
         let words = [Ordering::Less, Ordering::Equal, Ordering::Greater];
-        for number in (0..27).step_by(sized(1, 5)) {
+        // Under Miri one of them: less, greater, less.
+        for number in (0..27).skip(sized(0, 6)).step_by(sized(1, 27)) {
             let speech = [0, 1, 2].map(|at| words[number / 3_usize.pow(at) % 3]);
             for operation in operations {
                 // Of two leaves, the second of which has one key.
