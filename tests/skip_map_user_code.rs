@@ -107,6 +107,9 @@ impl Ord for Number {
 /// An operation on a map, with one who makes keys, and a value.
 type Work<R> = fn(&SkipMap<Touchy, Tracked, R>, &dyn Fn(u64) -> Touchy, Tracked);
 
+/// An operation on a map of parrots.
+type Call<R> = fn(&SkipMap<Parrot, (), R>);
+
 /// Runs `work` with so many comparisons; true if it panicked.
 fn panics_after<T>(comparisons: usize, work: impl FnOnce() -> T) -> bool {
     PATIENCE.set(comparisons);
@@ -179,7 +182,7 @@ for_each_scheme! {
     /// Each operation comes to an end, whatever comparisons say.
     fn an_order_that_says_the_same_again_and_again_leads_nobody_in_circles(subject) {
         let domain = subject.domain();
-        let operations: [fn(&SkipMap<Parrot, (), R>); 7] = [
+        let operations: [Call<R>; 7] = [
             |map| drop(map.pin().insert(Parrot(50), ())),
             |map| drop(map.pin().get(&Parrot(50))),
             |map| drop(map.pin().remove(&Parrot(50))),

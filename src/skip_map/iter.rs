@@ -73,7 +73,7 @@ where
         }
         // If user code panics, it is over.
         self.is_over = true;
-        let (view, mut next) = (self.view, self.view.guard().shield());
+        let (view, mut next) = (self.view, None);
         let is_done = match &mut self.front {
             Some(Stand::At(front)) => view.step(front, is_easy, &mut next),
             _ => Err(()),
@@ -83,6 +83,7 @@ where
             Ok(false) => return None,
             // It has to begin, or there is a way around by the key.
             Err(()) => {
+                next = None;
                 let spot = match self.front.take() {
                     None => view.seek(self.bounds.start_bound(), Some(&mut next)),
                     Some(stand) => view.seek_behind(stand.into_entry(), &mut next),
@@ -99,7 +100,7 @@ where
         let back = self.back.as_ref().and_then(key_of::<K, V, R>);
         let has_met = back.is_some_and(|back| key >= back);
         self.is_over = !in_range || has_met;
-        (!self.is_over).then(|| entry(next))
+        next.filter(|_| !self.is_over).map(entry)
     }
 
     /// Goes to the last entry before the one that it stands on at the back.
@@ -109,12 +110,13 @@ where
         }
         // If user code panics, it is over.
         self.is_over = true;
-        let (view, mut next) = (self.view, self.view.guard().shield());
+        let (view, mut next) = (self.view, None);
         let is_done = match &mut self.back {
             Some(Stand::At(back)) => view.step_back(back, &mut next),
             _ => false,
         };
         if !is_done {
+            next = None;
             let spot = match self.back.take() {
                 None => view.seek_back(self.bounds.end_bound(), Some(&mut next)),
                 Some(stand) => view.seek_before(stand.into_entry(), &mut next),
@@ -130,7 +132,7 @@ where
         let front = self.front.as_ref().and_then(key_of::<K, V, R>);
         let has_met = front.is_some_and(|front| key <= front);
         self.is_over = !in_range || has_met;
-        (!self.is_over).then(|| entry(next))
+        next.filter(|_| !self.is_over).map(entry)
     }
 
     /// Removes the entries ahead that are `unwanted`; says how many they were.

@@ -116,8 +116,8 @@ use crate::sync::counter::{AtomicIsize, Relaxed};
 /// freed when its last entry is removed. And what the scheme adds. (100,000 entries of two words took 34
 /// to 43 bytes each; a random tenth of them, when the others were removed, some 90.)
 ///
-/// Removing needs no memory, unless it meets an insertion half-way, and replaces the array itself. Each
-/// insertion retires an array of up to 512 bytes.
+/// Removing needs no memory, unless it meets another thread that is about to replace the array, and does so
+/// itself. Each insertion retires an array of up to 512 bytes.
 ///
 /// # Speed
 /// Keys of the integer types, `char`, and texts and byte strings (owned, borrowed, boxed, or in an

@@ -271,9 +271,9 @@ impl<'g, K, V, S: Scheme> Page<'g, K, V, S> {
         self.is_misled = !self.is_forced;
     }
 
-    /// The place, and whether it is one that keys which contradict one another have led to.
-    pub(super) fn into_spot(self) -> (Spot<'g, K, V, S>, bool) {
-        (self.spot, self.is_forced)
+    /// The place; all else is let go of.
+    pub(super) fn into_spot(self) -> Spot<'g, K, V, S> {
+        self.spot
     }
 
     /// Whether it is the same place, as it was: both are covered, so it is not another one at the same

@@ -4,7 +4,8 @@
 //! 2. The old run is sealed. What is in it is settled then: its entries can be taken out only by
 //!    whoever replaces it.
 //! 3. A new run is made of what is left in it, and the new entry. If that is too much for one, the
-//!    upper half goes to a new leaf to the right of this one.
+//!    upper half goes to a new leaf to the right of this one. (If so many were removed before the sealing
+//!    that the run would be sparse, it gets a smaller block, when there is one to be had.)
 //! 4. A CAS puts the new run, and with it the new leaf, in place. It fails if somebody else has
 //!    replaced the sealed one.
 //!
@@ -81,6 +82,7 @@ impl<K, V, S: Scheme> Blocks<K, V, S> {
     #[expect(clippy::type_complexity, reason = "a run and a leaf")]
     fn fill(
         self,
+        guard: &Guard<'_, S>,
         entries: impl Iterator<Item = New<K, V>> + Clone,
         low: usize,
         right: Ptr<Leaf<K, V>>,
@@ -88,6 +90,8 @@ impl<K, V, S: Scheme> Blocks<K, V, S> {
         let Self { mut run, upper } = self;
         let upper = upper.filter(|_| entries.clone().count() > most());
         let Some(Upper { leaf, run: mut high }) = upper else {
+            // Some may have been removed before the old run was sealed.
+            run.make_fit(guard, entries.clone().count());
             entries.for_each(|new| run.push(new.prefix, new.entry));
             run.lead_to(right);
             return (run, None);
@@ -185,7 +189,7 @@ pub(super) unsafe fn rebuild<'g, K, V, S: Scheme>(
     let all = live.before(spot.slot).map(stays).chain(new).chain(behind.map(stays));
 
     let is_empty = all.clone().next().is_none();
-    let (run, leaf) = blocks.fill(all, low, page.next.ptr());
+    let (run, leaf) = blocks.fill(guard, all, low, page.next.ptr());
     let mut new_leaf = guard.shield();
     if let Some(leaf) = &leaf {
         // Announced before it is linked, so before anyone can retire it.

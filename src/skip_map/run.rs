@@ -190,7 +190,11 @@ impl<K, V> Run<K, V> {
 
     /// Whether so little is left that it would do with much less room. Not when nothing is left.
     pub(super) fn is_sparse(&self, state: State) -> bool {
-        (1..=self.room / SPARSE).contains(&state.live().len())
+        self.is_sparse_with(state.live().len())
+    }
+
+    fn is_sparse_with(&self, len: usize) -> bool {
+        (1..=self.room / SPARSE).contains(&len)
     }
 
     /// Seals the run, and says what is left in it.
@@ -303,6 +307,15 @@ impl<K, V, S: Scheme> Loose<K, V, S> {
         // SAFETY: the block has the vtable's layout; nobody else knows it.
         unsafe { run.write(empty) };
         Some(Self { run, owner: PhantomData })
+    }
+
+    /// Takes a smaller block, if it is empty, so few entries are to come, and there is memory.
+    pub(super) fn make_fit(&mut self, guard: &Guard<'_, S>, len: usize) {
+        if self.fields().is_sparse_with(len) {
+            if let Some(smaller) = Self::try_new(guard, len) {
+                *self = smaller;
+            }
+        }
     }
 
     /// The layout of such a block, for the error that there is no memory for it.

@@ -46,6 +46,8 @@ pub(super) type ValueRef<'g, V, R> = Ref<'g, V, <R as Reclaimer>::Scheme>;
 pub(super) type CoverOf<'g, K, V, R> = Cover<'g, K, V, <R as Reclaimer>::Scheme>;
 pub(super) type SpotOf<'g, K, V, R> = Spot<'g, K, V, <R as Reclaimer>::Scheme>;
 pub(super) type StandOf<'g, K, V, R> = Stand<'g, K, V, <R as Reclaimer>::Scheme>;
+/// A place for one more cover.
+type AlsoOf<'s, 'g, K, V, R> = Option<&'s mut Option<CoverOf<'g, K, V, R>>>;
 type PageOf<'g, K, V, R> = Page<'g, K, V, <R as Reclaimer>::Scheme>;
 type LeafCoverOf<'g, K, V, R> = leaf::Cover<'g, K, V, <R as Reclaimer>::Scheme>;
 type Replaced<'g, K, V, R> = Option<EntryRef<'g, K, V, R>>;
@@ -178,10 +180,6 @@ impl<'g, K, V, R: Reclaimer> View<'g, K, V, R> {
         Self { map, guard }
     }
 
-    pub(super) fn guard(self) -> &'g Guard<'g, R::Scheme> {
-        self.guard
-    }
-
     /// Covers an entry that is not in the map yet, so that it can be referred to once it is.
     fn cover(self, entry: &OwnedOf<K, V, R>) -> CoverOf<'g, K, V, R> {
         let mut shield = self.guard.shield();
@@ -231,7 +229,7 @@ where
     pub(super) fn seek<Q>(
         self,
         bound: Bound<&Q>,
-        mut also: Option<&mut CoverOf<'g, K, V, R>>,
+        mut also: AlsoOf<'_, 'g, K, V, R>,
     ) -> Option<SpotOf<'g, K, V, R>>
     where
         K: Borrow<Q>,
@@ -239,13 +237,17 @@ where
     {
         let list = &self.map.list;
         loop {
-            let (mut spot, is_forced) = match bound {
-                Bound::Unbounded => (Spot::first(list, self.guard), false),
-                Bound::Included(from) => self.locate(from, |key| key < from).into_spot(),
-                Bound::Excluded(from) => self.locate(from, |key| key <= from).into_spot(),
+            let page = match bound {
+                Bound::Unbounded => None,
+                Bound::Included(from) => Some(self.locate(from, |key| key < from)),
+                Bound::Excluded(from) => Some(self.locate(from, |key| key <= from)),
             };
+            let is_forced = page.as_ref().is_some_and(|page| page.is_forced);
+            let mut spot = page.map_or_else(|| Spot::first(list, self.guard), Page::into_spot);
             let slot = spot.slot;
-            let found = spot.forward(list, self.guard, slot, is_forced, also.as_deref_mut());
+            // Not before: a search needs slots itself.
+            let also = also.as_deref_mut().map(|also| also.insert(self.guard.shield()));
+            let found = spot.forward(list, self.guard, slot, is_forced, also);
             if let Ok(found) = found {
                 return found.then_some(spot);
             }
@@ -256,7 +258,7 @@ where
     pub(super) fn seek_back<Q>(
         self,
         bound: Bound<&Q>,
-        mut also: Option<&mut CoverOf<'g, K, V, R>>,
+        mut also: AlsoOf<'_, 'g, K, V, R>,
     ) -> Option<SpotOf<'g, K, V, R>>
     where
         K: Borrow<Q>,
@@ -264,13 +266,15 @@ where
     {
         let list = &self.map.list;
         loop {
-            let Page { mut spot, is_forced, .. } = match bound {
+            let page = match bound {
                 Bound::Unbounded => list.locate(self.guard, &mut Sought::end(|_: &K| Order::Less)),
                 Bound::Included(to) => self.locate(to, |key| key <= to),
                 Bound::Excluded(to) => self.locate(to, |key| key < to),
             };
+            let (is_forced, mut spot) = (page.is_forced, page.into_spot());
             let slot = spot.slot;
-            match spot.back(list, self.guard, slot, also.as_deref_mut()) {
+            let also = also.as_deref_mut().map(|also| also.insert(self.guard.shield()));
+            match spot.back(list, self.guard, slot, also) {
                 Ok(true) => return Some(spot),
                 Ok(false) if is_forced || spot.leaf.ptr().is_null() => return None,
                 _ => {}
@@ -282,7 +286,7 @@ where
     pub(super) fn seek_behind(
         self,
         entry: CoverOf<'g, K, V, R>,
-        also: &mut CoverOf<'g, K, V, R>,
+        also: &mut Option<CoverOf<'g, K, V, R>>,
     ) -> Option<SpotOf<'g, K, V, R>> {
         let key = &peek(&entry)?.key;
         let spot = self.seek(Bound::Excluded(key), Some(also))?;
@@ -294,7 +298,7 @@ where
     pub(super) fn seek_before(
         self,
         entry: CoverOf<'g, K, V, R>,
-        also: &mut CoverOf<'g, K, V, R>,
+        also: &mut Option<CoverOf<'g, K, V, R>>,
     ) -> Option<SpotOf<'g, K, V, R>> {
         let key = &peek(&entry)?.key;
         let spot = self.seek_back(Bound::Excluded(key), Some(also))?;
@@ -310,9 +314,9 @@ where
         self,
         spot: &mut SpotOf<'g, K, V, R>,
         is_easy: bool,
-        also: &mut CoverOf<'g, K, V, R>,
+        also: &mut Option<CoverOf<'g, K, V, R>>,
     ) -> Result<bool, ()> {
-        let next = spot.slot + 1;
+        let (next, also) = (spot.slot + 1, also.insert(self.guard.shield()));
         spot.forward(&self.map.list, self.guard, next, is_easy, Some(also))
     }
 
@@ -321,9 +325,9 @@ where
     pub(super) fn step_back(
         self,
         spot: &mut SpotOf<'g, K, V, R>,
-        also: &mut CoverOf<'g, K, V, R>,
+        also: &mut Option<CoverOf<'g, K, V, R>>,
     ) -> bool {
-        let slot = spot.slot;
+        let (slot, also) = (spot.slot, also.insert(self.guard.shield()));
         spot.back(&self.map.list, self.guard, slot, Some(also)) == Ok(true)
     }
 
@@ -448,7 +452,7 @@ where
     /// moved.
     fn take_found(self, page: PageOf<'g, K, V, R>) -> Option<CoverOf<'g, K, V, R>> {
         let Taken::Here(leaves) = self.take_anyway(&page) else { return None };
-        Some(self.tidy(page.spot, leaves))
+        Some(self.tidy(page.into_spot(), leaves))
     }
 
     /// Puts an entry in a page's place; returns what was replaced.
@@ -468,7 +472,7 @@ where
         // From here on user code may panic (I1).
         let building = leaf.as_ref().map(|leaf| Building::new(self.guard, leaf));
         let _ = new.into_ptr();
-        let old = page.spot.into_entry();
+        let old = page.into_spot().into_entry();
         let replaced = has_replaced.then(|| {
             // SAFETY: who replaces a run without an entry has taken it out (I2 of `run`); and it may
             // be dropped anywhere: see the map's bounds.
@@ -684,7 +688,7 @@ where
                 return (true, Stand::At(spot));
             }
             Taken::Here(leaves) => return (true, Stand::Was(self.tidy(spot, leaves))),
-            Taken::Gone => return (false, Stand::At(spot)),
+            Taken::Gone => return (false, Stand::Was(spot.into_entry())),
             Taken::Sealed => spot.into_entry(),
         };
         // It may have been replaced, and moved.
@@ -695,7 +699,7 @@ where
             match self.take_anyway(&page) {
                 Taken::Here(leaves) => {
                     drop(entry);
-                    return (true, Stand::Was(self.tidy(page.spot, leaves)));
+                    return (true, Stand::Was(self.tidy(page.into_spot(), leaves)));
                 }
                 Taken::Gone => break,
                 Taken::Sealed => {}
