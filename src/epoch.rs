@@ -119,8 +119,9 @@ const GOES_ROUND: bool = usize::BITS < 64;
 /// memory), of 1 KiB now and then when retiring. Nothing waits for another thread, ever.
 ///
 /// **Memory**: each thread that retires leaves a few batches of objects pending, of 256 to 1536
-/// objects or 64 to 384 KiB each, as barriers are cheap or dear, until others collect; and keeps
-/// up to 64 KiB of node blocks for its next nodes. [`Builder`] sets both. Who retires takes over what
+/// objects or 64 to 384 KiB each, as barriers are cheap or dear, or of as many objects as there were
+/// threads at a time, up to 4096, until others collect; and keeps up to 64 KiB of node blocks for its
+/// next nodes. [`Builder`] sets both. Who retires takes over what
 /// exited threads have left, as long as less than a batch of objects, and less than 4 MiB, is ripe that
 /// it has yet to free.
 ///
@@ -211,11 +212,16 @@ impl State {
             let is_behind = bag.ripe() >= MAX_BATCH || bag.ripe_bytes() >= MAX_RIPE_BYTES;
             bag.ripen(|stamp| Self::is_ripe(now, stamp));
             // SAFETY: the caller's.
-            let due = unsafe { record.due(bag, self.records.batch().min(MAX_BATCH)) };
+            let due = unsafe { record.due(bag, self.batch()) };
             (due, is_behind)
         };
         // SAFETY: the caller's.
         unsafe { record.with_bag(ripen) }.unwrap_or((Due::Not, false))
+    }
+
+    /// How many objects are retired for each attempt to advance.
+    fn batch(&self) -> usize {
+        self.records.batch().min(MAX_BATCH).max(self.records.batch_for_a_look())
     }
 
     /// Moves the domain's epoch on.

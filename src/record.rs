@@ -31,7 +31,8 @@
 //! - **I2.** *Leases.* A thread that has no record of its own, because it is exiting or because
 //!   somebody is looking into the one with its number, takes any that nobody owns, for one section.
 //! - **I3.** A thread that exits with sections open (a guard was forgotten, or lives in another
-//!   thread-local) keeps the record, and the last of these sections gives it up.
+//!   thread-local) keeps the record, and the last of these sections gives it up. So it does the thread's
+//!   number: who got that while the place is taken would have to lease a record for each section.
 //! - **I4.** All stores to the word are Release: who reads (Acquire) that a section has ended, or
 //!   that a later one has begun, comes after all that was done in it.
 //! - **I5.** After 2¹³ - 1 sections within one another the count stays where it is, and the record's
@@ -141,6 +142,8 @@ pub(crate) struct Record<X> {
     mark: Cell<Load>,
     /// Owner's: whether there was no memory for the bag's reserve.
     pub(crate) reserve_is_missing: Cell<bool>,
+    /// Owner's: the number that goes back with the record (I3).
+    number: Cell<usize>,
     /// Owner's: the record at which the next look for what exited threads have left begins.
     pub(crate) adopts_from: Cell<usize>,
     /// How many objects are in the bag of a record that nobody owns; a hint.
@@ -181,6 +184,7 @@ impl<X: Default> Record<X> {
             tidied_at: Cell::new((0, 0)),
             mark: Cell::new(Load::default()),
             reserve_is_missing: Cell::new(!reserve_is_there),
+            number: Cell::new(thread::NONE),
             adopts_from: Cell::new(0),
             left: Hint::new(0),
             collecting: Hint::new(0),
@@ -449,6 +453,10 @@ impl<X> Record<X> {
 
     /// Takes a record that nobody owns.
     pub(crate) fn take(&self, identity: usize, opening: &AtomicUsize) -> bool {
+        // A CAS would take the line from the owner, even if it failed.
+        if self.owner.load(Ordering::Relaxed) != NOBODY {
+            return false;
+        }
         // Acquire: I1. (To the machine the fence below is enough; to ThreadSanitizer a fence is nothing.)
         let taken =
             self.owner.compare_exchange(NOBODY, identity, Ordering::Acquire, Ordering::Relaxed);
@@ -473,8 +481,10 @@ impl<X> Record<X> {
         let left = unsafe { self.with_bag(|bag| bag.fresh() + bag.ripe()) };
         // If somebody is looking into the bag, something may be left.
         self.left.store(left.unwrap_or(1), counter::Relaxed);
+        let number = self.number.replace(thread::NONE);
         // Release: I1.
         self.owner.store(NOBODY, Ordering::Release);
+        thread::give_back(number);
     }
 
     /// Whether nobody owns the record, and there is something in its bag.
@@ -698,12 +708,13 @@ impl Seen {
 }
 
 impl<X: Send + Sync> Kept for Record<X> {
-    fn thread_exits(&self, identity: usize) {
+    fn thread_exits(&self, identity: usize, number: usize) -> bool {
         // Relaxed: if it is this thread's, this thread wrote it.
         if self.owner.load(Ordering::Relaxed) != identity {
-            return;
+            return true;
         }
-        if self.word_is_idle() {
+        let is_idle = self.word_is_idle();
+        if is_idle {
             // There may be something. The bag itself is not looked into: the domain may be going
             // at this very moment, and the record with it.
             self.left.store(1, counter::Relaxed);
@@ -712,8 +723,10 @@ impl<X: Send + Sync> Kept for Record<X> {
                 self.owner.compare_exchange(identity, NOBODY, Ordering::Release, Ordering::Relaxed);
         } else {
             // I3.
+            self.number.set(number);
             self.flag(LEASED);
         }
+        is_idle
     }
 
     fn is_useless(&self) -> bool {

@@ -22,7 +22,7 @@ use crate::retired::Retired;
 use crate::rounds::Rounds;
 use crate::scheme::Stats;
 use crate::segments::Segments;
-use crate::sync::counter;
+use crate::sync::counter::{self, AtomicUsize as Hint};
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, fence};
 use crate::thread::{self, ProcessWide};
 
@@ -42,14 +42,16 @@ impl<X> Place<X> {
         unsafe { self.0.load(Ordering::Acquire).as_ref() }
     }
 
-    /// The record, which is made if need be.
-    fn record_or_make(&self, make: impl FnOnce() -> Record<X>) -> &Record<X> {
+    /// The record, which is made if need be, and counted then.
+    fn record_or_make(&self, made: &Hint, make: impl FnOnce() -> Record<X>) -> &Record<X> {
         if self.0.load(Ordering::Relaxed).is_null() {
             let new = Arc::into_raw(Arc::new(make())).cast_mut();
             // Release: publishes the record.
             let won =
                 self.0.compare_exchange(ptr::null_mut(), new, Ordering::Release, Ordering::Relaxed);
-            if won.is_err() {
+            if won.is_ok() {
+                made.fetch_add(1, counter::Relaxed);
+            } else {
                 // SAFETY: from `into_raw`, and nobody else knows it.
                 drop(unsafe { Arc::from_raw(new) });
             }
@@ -92,6 +94,8 @@ pub(crate) struct Records<X> {
     /// What a section's word begins with; see the [module](self).
     pub(crate) opening: CachePadded<AtomicUsize>,
     table: Segments<Place<X>>,
+    /// How many records there are.
+    made: Hint,
     settings: Settings,
     /// In a model each domain has barriers of its own.
     #[cfg(any(loom, crossbeam_loom, shuttle))]
@@ -104,6 +108,7 @@ impl<X> Records<X> {
             Self {
                 opening: CachePadded::new(AtomicUsize::new(1)),
                 table: Segments::new(),
+                made: Hint::new(0),
                 settings,
                 #[cfg(any(loom, crossbeam_loom, shuttle))]
                 barriers: Barriers::new(),
@@ -126,6 +131,12 @@ impl<X> Records<X> {
     /// How many objects a barrier should serve.
     pub(crate) fn batch(&self) -> usize {
         self.barriers().batch().min(self.settings.max_batch)
+    }
+
+    /// How many objects should be retired for each look at all records: as many as there are, as far as the
+    /// builder has not asked for less. So retiring costs the same, whatever number of threads there were.
+    pub(crate) fn batch_for_a_look(&self) -> usize {
+        self.made.load(counter::Relaxed).min(self.settings.max_batch)
     }
 
     /// What its builder says, where [nobody collects](crate::Builder::nobody_collects).
@@ -223,7 +234,7 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     /// The record's place, and a record in it.
     fn at(&self, index: usize) -> &Place<X> {
         let place = self.table.get_or_grow(index);
-        place.record_or_make(|| {
+        place.record_or_make(&self.made, || {
             // Before the first section there is, so that all readers know.
             let full =
                 self.settings.barrier == Barrier::Symmetric || !barrier::heavy_is_to_be_had();
@@ -358,8 +369,13 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     ) -> usize {
         // SAFETY: the caller's.
         unsafe {
-            let portion = record.portion(budget, S::MORE_FOR_BYTES);
-            record.is_tidy();
+            // Within a drop little is freed. What it has retired stays due, or nobody would free it.
+            let portion = if thread::is_reclaiming() {
+                Portion::of_objects(budget)
+            } else {
+                record.is_tidy();
+                record.portion(budget, S::MORE_FOR_BYTES)
+            };
             if record.with_bag(|_| ()).is_some() {
                 return Self::ripen_and_free(scheme, record, portion);
             }
@@ -546,6 +562,26 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         }
     }
 
+    /// Moves all that a thread which has exited has left in its record to `record`, and frees the memory
+    /// that it kept for later.
+    ///
+    /// # Safety
+    /// The calling thread owns `record`.
+    unsafe fn inherit(&self, scheme: &impl Ripens<X>, record: &Record<X>, other: &Record<X>) {
+        if !other.take(thread::identity(), &self.opening) {
+            return;
+        }
+        // SAFETY: just taken; the caller's.
+        unsafe {
+            other.with_bag(|from| {
+                Self::move_to(scheme, record, from);
+                from.shrink();
+            });
+            (*other.recycler.get()).clear();
+            other.give_up();
+        }
+    }
+
     /// # Safety
     /// The calling thread owns the record.
     unsafe fn move_to(scheme: &impl Ripens<X>, record: &Record<X>, from: &mut Bag) -> usize {
@@ -565,9 +601,9 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     /// # Safety
     /// The calling thread owns the record.
     unsafe fn gather(&self, scheme: &impl Ripens<X>, record: &Record<X>) {
-        for other in self.iter() {
+        for other in self.iter().filter(|other| !other.is_owned()) {
             // SAFETY: the caller's.
-            unsafe { self.adopt_from(scheme, record, other) };
+            unsafe { self.inherit(scheme, record, other) };
         }
         let identity = thread::identity();
         // Also those that have no owner now: a thread may have exited since `adopt` looked.
@@ -592,6 +628,7 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     /// See [`Scheme::collect`](crate::Scheme::collect).
     pub(crate) fn collect(&self, scheme: &impl Ripens<X>) -> usize {
         let round = |record: &Record<X>| {
+            let retired = record.counts.retired_so_far();
             // SAFETY: the record is ours.
             unsafe {
                 self.gather(scheme, record);
@@ -602,6 +639,7 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
                 record.free_ripe(Portion::of_objects(ripe));
                 record.with_bag(Bag::shrink);
             }
+            record.counts.retired_so_far() != retired
         };
         let round = || self.with_record(|record| record.while_collecting(round));
         Rounds::new(|| self.stats()).run(1, round)

@@ -7,8 +7,8 @@ pub(crate) struct Rounds<F> {
     stats: F,
 }
 
-/// Rounds after which no more is collected than was retired before it began: enough for values
-/// whose drop retires others, which retire others, and so on.
+/// Rounds after which no more is collected than was retired before it began, if values retire others in
+/// their drop, which retire others, and so on.
 const GENERATIONS: usize = 100;
 
 impl<F: Fn() -> Stats> Rounds<F> {
@@ -18,14 +18,17 @@ impl<F: Fn() -> Stats> Rounds<F> {
 
     /// Runs rounds until nothing is pending, or `idle_rounds` of them made no progress; says how
     /// many objects were reclaimed.
-    pub(crate) fn run(&self, idle_rounds: usize, mut round: impl FnMut()) -> usize {
+    ///
+    /// A round says whether the drops in it may have retired anything. If they have not, and as much was
+    /// reclaimed as was retired before, what is pending is of others, who go on: it is left to them.
+    pub(crate) fn run(&self, idle_rounds: usize, mut round: impl FnMut() -> bool) -> usize {
         let begin = (self.stats)();
-        let (mut now, mut idle, mut generation) = (begin, 0, 0);
+        let (mut now, mut idle, mut generation, mut has_heirs) = (begin, 0, 0, true);
         while now.pending > 0
             && idle < idle_rounds
-            && (now.reclaimed < begin.retired || generation < GENERATIONS)
+            && (now.reclaimed < begin.retired || (has_heirs && generation < GENERATIONS))
         {
-            round();
+            has_heirs = round();
             let next = (self.stats)();
             idle = if next.reclaimed == now.reclaimed { idle + 1 } else { 0 };
             now = next;

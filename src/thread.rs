@@ -35,7 +35,7 @@ struct This {
 }
 
 /// The number of a thread that has none yet.
-const NONE: usize = usize::MAX;
+pub(crate) const NONE: usize = usize::MAX;
 
 /// The number of a thread that is exiting.
 const GONE: usize = usize::MAX - 1;
@@ -109,10 +109,18 @@ pub(crate) fn claim_number() -> Option<usize> {
     }
 }
 
+/// Gives a number back, if it is one.
+pub(crate) fn give_back(number: usize) {
+    if number != NONE {
+        numbers(|numbers| numbers.give_back(number));
+    }
+}
+
 /// A record that a thread has taken for as long as it runs.
 pub(crate) trait Kept {
-    /// The thread of this identity exits.
-    fn thread_exits(&self, identity: usize);
+    /// The thread of this identity, which has this number, exits. False if the record stays its own for
+    /// a while; then it gives the number back, too.
+    fn thread_exits(&self, identity: usize, number: usize) -> bool;
 
     /// Whether its domain is gone.
     fn is_useless(&self) -> bool;
@@ -161,14 +169,16 @@ impl Drop for Exit {
             this.number.set(GONE);
         };
         this(forget, ());
+        let mut number = self.number.get();
         for record in self.kept.get_mut().drain(..) {
-            record.thread_exits(self.identity.get());
+            if !record.thread_exits(self.identity.get(), number) {
+                // A successor would find the place taken.
+                number = NONE;
+            }
             #[cfg(any(loom, crossbeam_loom))]
             record.share_ends();
         }
-        if self.number.get() != NONE {
-            numbers(|numbers| numbers.give_back(self.number.get()));
-        }
+        give_back(number);
     }
 }
 
@@ -182,6 +192,11 @@ pub(crate) fn not_within_itself<T>(work: impl FnOnce() -> T) -> Option<T> {
     let result = work();
     this(|this| this.reclaiming.set(false), ());
     Some(result)
+}
+
+/// Whether the calling thread is in such work.
+pub(crate) fn is_reclaiming() -> bool {
+    this(|this| this.reclaiming.get(), false)
 }
 
 /// The numbers in use: a bit each, in chunks that form a list.

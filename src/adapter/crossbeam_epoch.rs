@@ -262,7 +262,10 @@ unsafe impl Scheme for CrossbeamEpoch {
     }
 
     fn collect(domain: &State) -> usize {
-        Rounds::new(|| domain.stats()).run(IDLE_ROUNDS, || domain.pin().flush())
+        Rounds::new(|| domain.stats()).run(IDLE_ROUNDS, || {
+            domain.pin().flush();
+            true
+        })
     }
 
     fn drain(domain: &mut State) {

@@ -381,6 +381,7 @@ unsafe impl Scheme for Haphazard {
                 });
             });
             bury_ripe(&ripe, usize::MAX);
+            true
         })
     }
 
