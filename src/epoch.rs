@@ -614,6 +614,38 @@ mod tests {
         domain.domain().records.iter().filter(|record| record.is_left_with_objects()).count()
     }
 
+    /// What threads keep for their next nodes goes when they are gone.
+    #[test]
+    fn who_collects_frees_what_exited_threads_have_kept() {
+        let domain = Domain::new();
+        let kept = || {
+            let records = domain.domain().records.iter().filter(|record| !record.is_owned());
+            // SAFETY: nobody else uses the domain.
+            records.map(|record| unsafe { &*record.recycler.get() }.kept_bytes()).sum::<usize>()
+        };
+        let theirs = domain.clone();
+        exit(3, move || {
+            for _ in 0..300 {
+                retire_small(&theirs, 1);
+                theirs.collect();
+            }
+        });
+        assert!(kept() > 0 || crate::recycler::DEFAULT_LIMIT == 0);
+        domain.collect();
+        assert_eq!(kept(), 0);
+    }
+
+    /// So many records are not looked at for a few objects.
+    #[test]
+    fn who_has_many_records_to_look_at_looks_at_them_seldom() {
+        let domain = Domain::new();
+        let records = &domain.domain().records;
+        let usual = domain.domain().batch();
+        (0..2 * MAX_BATCH).for_each(|index| records.make(index));
+        assert_eq!(domain.domain().batch(), 2 * MAX_BATCH);
+        assert!(usual <= MAX_BATCH);
+    }
+
     /// Though that is much, each time, as long as it is freed at once.
     #[test]
     fn who_frees_what_ripens_adopts() {

@@ -247,6 +247,11 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         place
     }
 
+    #[cfg(all(test, not(any(loom, crossbeam_loom, shuttle))))]
+    pub(crate) fn make(&self, index: usize) {
+        self.at(index);
+    }
+
     /// A record for the calling thread: its own, or, if it cannot have one, a lease.
     #[cold]
     pub(crate) fn obtain(&self, process_wide: Option<ProcessWide>) -> &Record<X> {
@@ -562,6 +567,17 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         }
     }
 
+    /// Takes over what is left of all threads that have exited.
+    ///
+    /// # Safety
+    /// The calling thread owns `record`.
+    unsafe fn inherit_all(&self, scheme: &impl Ripens<X>, record: &Record<X>) {
+        for other in self.iter().filter(|other| !other.is_owned()) {
+            // SAFETY: the caller's.
+            unsafe { self.inherit(scheme, record, other) };
+        }
+    }
+
     /// Moves all that a thread which has exited has left in its record to `record`, and frees the memory
     /// that it kept for later.
     ///
@@ -601,10 +617,8 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     /// # Safety
     /// The calling thread owns the record.
     unsafe fn gather(&self, scheme: &impl Ripens<X>, record: &Record<X>) {
-        for other in self.iter().filter(|other| !other.is_owned()) {
-            // SAFETY: the caller's.
-            unsafe { self.inherit(scheme, record, other) };
-        }
+        // SAFETY: the caller's.
+        unsafe { self.inherit_all(scheme, record) };
         let identity = thread::identity();
         // Also those that have no owner now: a thread may have exited since `adopt` looked.
         for other in self.iter().filter(|other| !other.is_collecting()) {
@@ -641,6 +655,8 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
             }
             record.counts.retired_so_far() != retired
         };
+        // Also where nothing is pending there may be memory. SAFETY: the record is ours.
+        self.with_record(|record| unsafe { self.inherit_all(scheme, record) });
         let round = || self.with_record(|record| record.while_collecting(round));
         Rounds::new(|| self.stats()).run(1, round)
     }

@@ -79,6 +79,11 @@ impl Recycler {
         Self { lists: [ptr::null_mut(); LISTS], kept_bytes: 0, limit }
     }
 
+    #[cfg(all(test, not(any(loom, crossbeam_loom, shuttle))))]
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept_bytes
+    }
+
     /// A block for a node that was used before, if there is one.
     #[inline]
     pub(crate) fn take(&mut self, vtable: &Vtable) -> Option<NonNull<u8>> {

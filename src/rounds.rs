@@ -37,3 +37,32 @@ impl<F: Fn() -> Stats> Rounds<F> {
         usize::try_from(now.reclaimed - begin.reclaimed).unwrap_or(usize::MAX)
     }
 }
+
+#[cfg(all(test, not(any(loom, crossbeam_loom, shuttle))))]
+mod tests {
+    use core::cell::Cell;
+
+    use super::*;
+
+    /// Runs rounds beside somebody who retires as much as each of them reclaims; says how many there were.
+    fn rounds_beside_a_busy_thread(has_heirs: bool) -> usize {
+        let rounds = Cell::new(0);
+        let stats = || Stats {
+            pending: 30,
+            retired: 30 + 10 * rounds.get(),
+            reclaimed: 10 * rounds.get(),
+            ..Stats::default()
+        };
+        Rounds::new(stats).run(1, || {
+            rounds.set(rounds.get() + 1);
+            has_heirs
+        });
+        usize::try_from(rounds.get()).unwrap()
+    }
+
+    #[test]
+    fn what_others_retire_meanwhile_is_left_to_them() {
+        assert_eq!(rounds_beside_a_busy_thread(false), 3);
+        assert_eq!(rounds_beside_a_busy_thread(true), GENERATIONS);
+    }
+}

@@ -11,7 +11,7 @@ use std::sync::{Arc, Barrier as Meeting, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use common::{Domain, Epoch, Reclaimer, Scheme, epoch, hazard};
-use sexton::{Atomic, Guard, Ptr, hazard::SLOTS};
+use sexton::{Atomic, Guard, Ptr, RcuCell, hazard::SLOTS};
 
 /// Fewer where everything takes longer.
 const fn sized(many: usize, debug: usize, few: usize) -> usize {
@@ -365,4 +365,42 @@ fn epoch_keeps_up_with_those_who_exit_beside_small_objects() {
     epoch_keeps_up_with_those_who_exit(|domain, waiting| {
         (0..64).for_each(|_| retire_new::<8, _>(&domain.pin(), waiting));
     });
+}
+
+/// Stores some numbers when it ends.
+struct Job<S: Scheme> {
+    numbers: Arc<RcuCell<[u64; 4], Domain<S>>>,
+}
+
+impl<S: Scheme> Drop for Job<S> {
+    fn drop(&mut self) {
+        (0..5).for_each(|number| self.numbers.store([number; 4]));
+    }
+}
+
+/// What drops retire does not stay for ever, though they are at work all the time.
+fn is_bounded_with_drops_that_retire<S: Scheme>(domain: &Domain<S>, most: u64) {
+    let _alone = alone();
+    let numbers = Arc::new(RcuCell::with_reclaimer([0; 4], domain.clone()));
+    let job = RcuCell::<Option<Job<S>>, _>::with_reclaimer(None, domain.clone());
+    for _ in 0..sized(100_000, 30_000, 200) {
+        job.store(Some(Job { numbers: Arc::clone(&numbers) }));
+        let pending = domain.stats().pending;
+        assert!(pending <= most, "{pending} objects are pending");
+    }
+    drop(job);
+    domain.collect();
+    assert_eq!(domain.stats().pending, 0);
+}
+
+#[test]
+fn hazard_with_drops_that_retire() {
+    // The formula, for one thread with one block of slots.
+    let most = 4 * 4096 + SLOTS + 16;
+    is_bounded_with_drops_that_retire(&Domain::<sexton::Hazard>::new(), most as u64);
+}
+
+#[test]
+fn epoch_with_drops_that_retire() {
+    is_bounded_with_drops_that_retire(&Domain::<Epoch>::new(), 16_000);
 }

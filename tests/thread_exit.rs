@@ -5,11 +5,11 @@ mod common;
 use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::{mem, thread};
 
 use common::{Ledger, Reclaimer, Subject, Tracked, for_each_scheme, on_threads, sized};
-use sexton::{HashMap, Protection, Queue, RcuCell, Scheme, Stack};
+use sexton::{Domain, HashMap, Protection, Queue, RcuCell, Scheme, Stack};
 
 /// Runs at the exit of its thread.
 struct AtExit(RefCell<Vec<Box<dyn FnOnce()>>>);
@@ -224,4 +224,29 @@ for_each_scheme! {
         }
         subject.settle(domain, &ledger);
     }
+}
+
+/// A thread that has forgotten a guard keeps its place in the domain, and nobody is given that place.
+fn a_forgotten_guard_is_in_nobodys_way<S: Scheme>() {
+    let domain = Domain::<S>::new();
+    on_threads(1, |_| mem::forget(domain.pin()));
+    const SUCCESSORS: usize = 8;
+    let meeting = Barrier::new(SUCCESSORS);
+    on_threads(SUCCESSORS, |_| {
+        drop(domain.pin());
+        meeting.wait();
+        // Each has a record of its own, also when it has no guard.
+        assert_eq!(domain.stats().threads, 1 + SUCCESSORS as u64);
+        meeting.wait();
+    });
+}
+
+#[test]
+fn a_forgotten_guard_of_epochs_is_in_nobodys_way() {
+    a_forgotten_guard_is_in_nobodys_way::<sexton::Epoch>();
+}
+
+#[test]
+fn a_forgotten_guard_of_hazard_pointers_is_in_nobodys_way() {
+    a_forgotten_guard_is_in_nobodys_way::<sexton::Hazard>();
 }
