@@ -52,10 +52,15 @@
 //! > pending bytes <= N * (4 MiB + 64 KiB + (H + 4) L)
 //!
 //! provided that threads which retire end their guards, or call [`Guard::reclaim`] in them (the
-//! structures do, after each operation that retires). Two things are beyond it, as they are user
-//! code's: what is retired from within the `Drop` of an object that is being freed waits until that
-//! `Drop` has returned; and a thread that does not return from a `Drop` within `collect` keeps what
-//! it had gathered from all.
+//! structures do, after each operation that retires). Beyond it are:
+//!
+//! - what is retired from within the `Drop`s of objects that are being freed: it stays due, and is freed by
+//!   who retires next when the outer call is over (a call frees twice what was retired, so its drops may
+//!   retire many times that);
+//! - what a thread has gathered from all that sleeps within `collect`, in a `Drop` or in the allocator: with
+//!   many such at a time, each may have gathered as much;
+//! - nested guards of a thread that is exiting, each of which leases a record: they count in N as threads;
+//! - an idle thread where barriers are refused in mid-life (I6 of `record`).
 //!
 //! For: consider one record. What is fresh in its bag is scanned when there is a batch of B' objects,
 //! or of 1 MiB or less, more than at the last scan; if another thread is issuing a barrier then, at the latest
@@ -119,9 +124,14 @@ pub const SLOTS: usize = if MODEL { 2 } else { 8 };
 /// > pending bytes <= N * (4 MiB + 64 KiB + (H + 4) L)
 ///
 /// provided that threads which retire end their guards now and then, or call
-/// [`Guard::reclaim`](crate::Guard::reclaim); the structures do. What is retired from within the `Drop`
-/// of an object that is being freed waits until that has returned, and a `Drop` that does not return,
-/// within a `collect`, keeps what was collected.
+/// [`Guard::reclaim`](crate::Guard::reclaim); the structures do.
+///
+/// Beyond it are: what is retired from within the `Drop`s of objects that are being freed, until the
+/// operation that frees them is over; what a thread had gathered from all that stays within
+/// [`collect`](crate::Reclaimer::collect), in a `Drop` or in the allocator; guards of a thread that is
+/// exiting, within one another, each of which counts as a thread; and, where the platform begins to refuse
+/// barriers in mid-life (a sandbox that is entered after the start), what waits for a thread that had used
+/// the domain before and has done nothing with it since: until it opens a guard, or exits.
 ///
 /// **Progress**: opening a guard and leasing a slot are wait-free, but for allocations: of a record
 /// at a thread's first guard in a domain and of more slots (which abort when there is no memory), of

@@ -4,6 +4,7 @@
 mod common;
 
 use std::collections::HashSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
@@ -473,5 +474,27 @@ for_each_scheme! {
         });
         drop((map, cell));
         subject.settle(domain, &ledger);
+    }
+}
+
+/// A map is one object: of two threads that put in a key each and then look for the other's, one finds it.
+/// (Machines on which that is in question are few; Miri is one.)
+#[test]
+fn two_who_look_for_one_anothers_key_do_not_both_miss() {
+    for _ in 0..sized(100, 60) {
+        let map = HashMap::<usize, ()>::with_capacity(16);
+        let begun = AtomicUsize::new(0);
+        let found = Mutex::new(Vec::new());
+        on_threads(2, |mine| {
+            let map = map.pin();
+            begun.fetch_add(1, Relaxed);
+            while begun.load(Relaxed) < 2 {
+                std::hint::spin_loop();
+            }
+            assert!(map.insert(mine, ()).is_none());
+            let is_there = map.contains_key(&(1 - mine));
+            found.lock().unwrap().push(is_there);
+        });
+        assert!(found.into_inner().unwrap().contains(&true));
     }
 }

@@ -49,6 +49,11 @@
 //! the slot is a read-modify-write, so it continues that release sequence. Who loads it with Acquire
 //! sees the node. The changes are Release for a second reason: a frozen word tells that there is a
 //! next table, and MOVED that the entry is there (see `migrate`).
+//!
+//! Both are SeqCst, so that the map is one object also where its keys are in different slots: of two threads
+//! that put in a key each, and then look for the other's, one finds it. (With Release and Acquire alone each
+//! of the changes could become visible after its thread's next load, on machines where a locked instruction
+//! is no fence.) It costs nothing on x86, and on ARM no more than Acquire does without `rcpc`.
 
 use core::ptr;
 
@@ -206,8 +211,8 @@ impl<N> Word<N> {
 
     #[inline]
     pub(super) fn load(slot: &Slot<N>) -> Self {
-        // Acquire: see the module's head.
-        Self(slot.load(Ordering::Acquire))
+        // SeqCst: see the module's head.
+        Self(slot.load(Ordering::SeqCst))
     }
 
     /// The content, for whoever has the table to himself.
@@ -327,8 +332,8 @@ impl<N> Word<N> {
     /// A node that leads the word is covered, so what the slot holds is this very node (no ABA).
     #[inline]
     pub(super) fn change(self, slot: &Slot<N>, to: Self) -> bool {
-        // Release: publishes a node, or what a state says. Relaxed: who fails looks again.
-        slot.compare_exchange(self.0, to.0, Ordering::Release, Ordering::Relaxed).is_ok()
+        // SeqCst: see the module's head. Relaxed: who fails looks again.
+        slot.compare_exchange(self.0, to.0, Ordering::SeqCst, Ordering::Relaxed).is_ok()
     }
 
     /// Freezes a slot that is not final; true if that was done here.

@@ -109,6 +109,13 @@ use crate::sync::counter::{AtomicIsize, Relaxed};
 /// }
 /// ```
 ///
+/// # Between threads
+/// Operations on one key are in one order, which all threads agree on, and so are those on the keys of one
+/// array. Those on keys that are far from one another are ordered where one *happens before* the other, as
+/// with two maps. Of two threads that put in a key each, and then look for the other's, both may miss it, on
+/// machines where a locked instruction is no fence; not on x86, and not on ARM without `rcpc`. (A
+/// [`HashMap`](crate::HashMap) has one order for all keys.)
+///
 /// # Memory
 /// Entries are allocated one by one, so that references to them stay good. Beside key and value an entry
 /// takes two words in an array that is between half full and full; where a map grows at its end or at its
