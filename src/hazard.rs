@@ -54,8 +54,8 @@
 //! provided that threads which retire end their guards, or call [`Guard::reclaim`] in them (the
 //! structures do, after each operation that retires). Beyond it are:
 //!
-//! - what is retired from within the `Drop`s of objects that are being freed: it stays due, and is freed by
-//!   who retires next when the outer call is over (a call frees twice what was retired, so its drops may
+//! - what is retired from within the `Drop`s of objects that are being freed, into the same domain: it stays
+//!   due, and is freed by who retires next when the outer call is over (a call frees twice what was retired, so its drops may
 //!   retire many times that);
 //! - what a thread has gathered from all that sleeps within `collect`, in a `Drop` or in the allocator: with
 //!   many such at a time, each may have gathered as much;

@@ -69,7 +69,7 @@ use crate::recycler::{self, Recycler};
 use crate::retired::{Retired, Vtable};
 use crate::sync::counter::{self, AtomicU64 as Counter, AtomicUsize as Hint};
 use crate::sync::{AtomicUsize, MODEL, Ordering, fence};
-use crate::thread::{self, Kept};
+use crate::thread::{self, Freeing, Kept};
 
 /// The open sections of a record.
 pub(crate) const OPEN: usize = (1 << 13) - 1;
@@ -142,6 +142,8 @@ pub(crate) struct Record<X> {
     mark: Cell<Load>,
     /// Owner's: whether there was no memory for the bag's reserve.
     pub(crate) reserve_is_missing: Cell<bool>,
+    /// Owner's: whether it is freeing what is ripe.
+    pub(crate) freeing: Freeing,
     /// Owner's: the number that goes back with the record (I3).
     number: Cell<usize>,
     /// Owner's: the record at which the next look for what exited threads have left begins.
@@ -184,6 +186,7 @@ impl<X: Default> Record<X> {
             tidied_at: Cell::new((0, 0)),
             mark: Cell::new(Load::default()),
             reserve_is_missing: Cell::new(!reserve_is_there),
+            freeing: Freeing::default(),
             number: Cell::new(thread::NONE),
             adopts_from: Cell::new(0),
             left: Hint::new(0),
@@ -566,8 +569,8 @@ impl<X> Record<X> {
 
     /// Frees a portion of the ripe objects; says how many.
     ///
-    /// Called from within the drop of an object that is being freed, it frees only what needs no
-    /// drop: all else waits for the outer call.
+    /// Called from within the drop of an object that is being freed from this very record, it frees only
+    /// what needs no drop: all else waits for the outer call.
     ///
     /// # Safety
     /// The calling thread is the owner.
@@ -575,7 +578,7 @@ impl<X> Record<X> {
         // SAFETY: the caller's.
         let all = || unsafe { self.free_taken(portion, |bag, room, limit| bag.take(room, limit)) };
         // SAFETY: as above.
-        thread::not_within_itself(all).unwrap_or_else(|| unsafe { self.free_plain(portion) })
+        self.freeing.alone(all).unwrap_or_else(|| unsafe { self.free_plain(portion) })
     }
 
     /// As [`free_ripe`](Self::free_ripe), but runs no user code.
@@ -666,6 +669,7 @@ impl<X> Record<X> {
     pub(crate) unsafe fn after_fork_in_child(&self, settings: &Settings) {
         // SAFETY: the caller's. It may have been in the middle of something: what it kept is leaked.
         unsafe { self.recycler.get().write(Recycler::new(settings.recycle)) };
+        self.freeing.after_fork_in_child();
         self.collecting.store(0, counter::Relaxed);
         let full = self.word.load(Ordering::Relaxed) & FULL;
         self.word.store(full, Ordering::Release);

@@ -375,7 +375,7 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         // SAFETY: the caller's.
         unsafe {
             // Within a drop little is freed. What it has retired stays due, or nobody would free it.
-            let portion = if thread::is_reclaiming() {
+            let portion = if record.freeing.is_under_way() {
                 Portion::of_objects(budget)
             } else {
                 record.is_tidy();

@@ -30,8 +30,8 @@ struct This {
     identity: Cell<usize>,
     /// The thread's records in the process-wide domains.
     at_hand: [Cell<*const ()>; 2],
-    /// Whether it is freeing retired objects at the moment.
-    reclaiming: Cell<bool>,
+    /// How many calls of [`Freeing::alone`] it is in.
+    freeing: Cell<u8>,
 }
 
 /// The number of a thread that has none yet.
@@ -45,7 +45,7 @@ constant_thread_local! {
         number: Cell::new(NONE),
         identity: Cell::new(0),
         at_hand: [Cell::new(ptr::null()), Cell::new(ptr::null())],
-        reclaiming: Cell::new(false),
+        freeing: Cell::new(0),
     };
 
     static EXIT: Exit =
@@ -182,21 +182,39 @@ impl Drop for Exit {
     }
 }
 
-/// Runs `work`, unless the calling thread is in such work already. So freeing an object, whose drop
-/// may retire others and leave a section, needs no more stack for a long chain of them. `work` does
-/// not panic.
-pub(crate) fn not_within_itself<T>(work: impl FnOnce() -> T) -> Option<T> {
-    if this(|this| this.reclaiming.replace(true), false) {
-        return None;
-    }
-    let result = work();
-    this(|this| this.reclaiming.set(false), ());
-    Some(result)
-}
+/// How many records a thread frees from at a time, one within a drop of the other.
+const DEPTH: u8 = 4;
 
-/// Whether the calling thread is in such work.
-pub(crate) fn is_reclaiming() -> bool {
-    this(|this| this.reclaiming.get(), false)
+/// What a record frees is freed by one call at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Freeing(Cell<bool>);
+
+impl Freeing {
+    /// Who was at it does not exist here: a child of `fork`.
+    pub(crate) fn after_fork_in_child(&self) {
+        self.0.set(false);
+    }
+
+    /// Whether [`alone`](Self::alone) would do nothing.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.0.get() || this(|this| this.freeing.get(), 0) >= DEPTH
+    }
+
+    /// Runs `work`, unless the calling thread is in such work already, for this record or for several others.
+    /// So freeing an object, whose drop may retire others and leave a section, needs no more stack for a
+    /// long chain of them; and what is retired into other domains is freed all the same. `work` does not
+    /// panic.
+    pub(crate) fn alone<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        if self.is_under_way() {
+            return None;
+        }
+        self.0.set(true);
+        this(|this| this.freeing.set(this.freeing.get() + 1), ());
+        let result = work();
+        this(|this| this.freeing.set(this.freeing.get() - 1), ());
+        self.0.set(false);
+        Some(result)
+    }
 }
 
 /// The numbers in use: a bit each, in chunks that form a list.
@@ -328,7 +346,16 @@ mod tests {
 
     #[test]
     fn work_is_not_done_within_itself() {
-        assert_eq!(not_within_itself(|| not_within_itself(|| ())), Some(None));
-        assert_eq!(not_within_itself(|| ()), Some(()));
+        let freeing = Freeing::default();
+        assert_eq!(freeing.alone(|| freeing.alone(|| ())), Some(None));
+        assert_eq!(freeing.alone(|| ()), Some(()));
+    }
+
+    #[test]
+    fn work_is_done_within_that_for_a_few_others() {
+        fn depth() -> u8 {
+            1 + Freeing::default().alone(depth).unwrap_or(0)
+        }
+        assert_eq!((depth(), depth()), (1 + DEPTH, 1 + DEPTH));
     }
 }

@@ -367,40 +367,53 @@ fn epoch_keeps_up_with_those_who_exit_beside_small_objects() {
     });
 }
 
-/// Stores some numbers when it ends.
+/// Stores some boxes when it ends.
 struct Job<S: Scheme> {
-    numbers: Arc<RcuCell<[u64; 4], Domain<S>>>,
+    boxes: Arc<RcuCell<Box<u64>, Domain<S>>>,
 }
 
 impl<S: Scheme> Drop for Job<S> {
     fn drop(&mut self) {
-        (0..5).for_each(|number| self.numbers.store([number; 4]));
+        (0..5).for_each(|number| self.boxes.store(Box::new(number)));
     }
 }
 
-/// What drops retire does not stay for ever, though they are at work all the time.
-fn is_bounded_with_drops_that_retire<S: Scheme>(domain: &Domain<S>, most: u64) {
+/// What drops retire, into the same domain or another one, does not stay for ever, though they are at work
+/// all the time.
+fn is_bounded_with_drops_that_retire<S: Scheme>(
+    of_jobs: &Domain<S>,
+    of_boxes: &Domain<S>,
+    most: u64,
+) {
     let _alone = alone();
-    let numbers = Arc::new(RcuCell::with_reclaimer([0; 4], domain.clone()));
-    let job = RcuCell::<Option<Job<S>>, _>::with_reclaimer(None, domain.clone());
+    let boxes = Arc::new(RcuCell::with_reclaimer(Box::new(0), of_boxes.clone()));
+    let job = RcuCell::<Option<Job<S>>, _>::with_reclaimer(None, of_jobs.clone());
     for _ in 0..sized(100_000, 30_000, 200) {
-        job.store(Some(Job { numbers: Arc::clone(&numbers) }));
-        let pending = domain.stats().pending;
-        assert!(pending <= most, "{pending} objects are pending");
+        job.store(Some(Job { boxes: Arc::clone(&boxes) }));
+        for domain in [of_jobs, of_boxes] {
+            let pending = domain.stats().pending;
+            assert!(pending <= most, "{pending} objects are pending");
+        }
     }
-    drop(job);
-    domain.collect();
-    assert_eq!(domain.stats().pending, 0);
+    drop((job, boxes));
+    for domain in [of_jobs, of_boxes] {
+        domain.collect();
+        assert_eq!(domain.stats().pending, 0);
+    }
 }
 
 #[test]
 fn hazard_with_drops_that_retire() {
     // The formula, for one thread with one block of slots.
-    let most = 4 * 4096 + SLOTS + 16;
-    is_bounded_with_drops_that_retire(&Domain::<sexton::Hazard>::new(), most as u64);
+    let most = 4 * 4096 + SLOTS as u64 + 16;
+    let domain = Domain::<sexton::Hazard>::new();
+    is_bounded_with_drops_that_retire(&domain, &domain, most);
+    is_bounded_with_drops_that_retire(&domain, &Domain::new(), most);
 }
 
 #[test]
 fn epoch_with_drops_that_retire() {
-    is_bounded_with_drops_that_retire(&Domain::<Epoch>::new(), 16_000);
+    let domain = Domain::<Epoch>::new();
+    is_bounded_with_drops_that_retire(&domain, &domain, 16_000);
+    is_bounded_with_drops_that_retire(&domain, &Domain::new(), 16_000);
 }
