@@ -193,7 +193,7 @@ impl<T, R: Reclaimer> Queue<T, R> {
             let Some(mut new) = spare.or_else(|| Self::segment(guard, &value)) else {
                 return Err(PushError::NoMemory(ManuallyDrop::into_inner(value)));
             };
-            new.ordinal = end.segment.map_or(0, |segment| segment.ordinal + 1);
+            new.ordinal = end.segment.map_or(0, |segment| segment.ordinal.wrapping_add(1));
             let new = new.into_ptr();
             // I1. Release: publishes the segment; C6. Relaxed: what was found is loaded again.
             let linked = end.link.compare_exchange(end.next, new, IN_ONE_ORDER, Ordering::Relaxed);
@@ -340,8 +340,8 @@ impl<T, R: Reclaimer> Queue<T, R> {
         // The tail is not null any more, as the head is not; and it is not behind that (I3), unless
         // the head was found long ago.
         let Some(last) = self.end(&mut last).segment else { return 0 };
-        match last.ordinal.saturating_sub(first.ordinal) {
-            0 => first.count(),
+        match last.ordinal.wrapping_sub(first.ordinal) {
+            segments if segments == 0 || segments > usize::MAX / 2 => first.count(),
             segments => first.count() + (segments - 1) * Segment::<T>::CELLS + last.count(),
         }
     }
@@ -407,6 +407,31 @@ impl<T, R: Reclaimer> Queue<T, R> {
         if !head.is_null() {
             // SAFETY: the queue is going, and it is its last segment.
             drop(unsafe { Owned::<_, R::Scheme>::from_ptr(head) });
+        }
+    }
+}
+
+#[cfg(all(test, not(any(loom, crossbeam_loom))))]
+mod tests {
+    use super::{Ordering, Segment};
+    use crate::Queue;
+
+    /// Where words have 32 bits, a queue may have as many segments as that.
+    #[test]
+    fn segments_are_counted_beyond_the_last_number() {
+        const CELLS: usize = Segment::<usize>::CELLS;
+        let queue = Queue::<usize>::new();
+        queue.push(0);
+        let first = queue.head.load(Ordering::Relaxed).as_raw();
+        // SAFETY: the first segment, and nobody else is here.
+        unsafe { (*first).ordinal = usize::MAX - 1 };
+        for value in 1..4 * CELLS {
+            queue.push(value);
+            assert_eq!(queue.len(), value + 1);
+        }
+        for value in 0..4 * CELLS {
+            assert_eq!(queue.pop(), Some(value));
+            assert_eq!(queue.len(), 4 * CELLS - value - 1);
         }
     }
 }

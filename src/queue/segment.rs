@@ -142,7 +142,7 @@ pub(super) struct Segment<T> {
     dequeue: Counter<false>,
     /// The segment behind this one. Changes once, from null: to that, or to `CLOSED`.
     pub(super) next: Atomic<Self>,
-    /// How many segments the queue has had before this one.
+    /// How many segments the queue has had before this one; wrapping.
     pub(super) ordinal: usize,
     _apart: [MaybeUninit<u8>; APART.saturating_sub(3 * WORD)],
     /// The next cell for a pusher; with names, see [`counter`](super::counter).

@@ -84,7 +84,7 @@ impl Stop {
                 }
                 let value = ManuallyDrop::new(large(next));
                 let mut new = OwnQueue::<S>::segment(&queue.reclaimer().pin(), &value)?;
-                new.ordinal = tail.ordinal + 1;
+                new.ordinal = tail.ordinal.wrapping_add(1);
                 tail.next.store(new.into_ptr(), SeqCst);
                 Some((Some(*value), false))
             }
