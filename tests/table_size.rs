@@ -40,6 +40,34 @@ for_each_scheme! {
         subject.settle(domain, &ledger);
     }
 
+    /// Room that was asked for is not taken for what removals have left.
+    fn what_was_reserved_stays_until_much_is_removed(subject) {
+        const RESERVED: usize = sized(20_000, 100);
+        let (domain, ledger) = (subject.domain(), Ledger::new());
+        for before in [1, RESERVED / 200 + 2, RESERVED / 20] {
+            let map = HashMap::<u64, Tracked, _, R>::with_reclaimer(domain.clone());
+            let insert = |key: usize| {
+                map.pin().insert(key as u64, Tracked::new(&ledger, key as u64));
+            };
+            (0..before).for_each(&insert);
+            assert!(map.try_reserve(RESERVED).is_ok());
+            let reserved = map.capacity();
+            assert!(reserved >= before + RESERVED);
+            for key in before..before + RESERVED {
+                insert(key);
+                assert_eq!(map.capacity(), reserved, "{before} entries, key {key}");
+            }
+            (0..before + RESERVED).for_each(|key| _ = map.pin().remove(&(key as u64)));
+            // The migrations that it takes.
+            (0..RESERVED).for_each(|_| {
+                insert(0);
+                map.pin().remove(&0);
+            });
+            assert!(map.capacity() <= RESERVED / 8, "{}", map.capacity());
+        }
+        subject.settle(domain, &ledger);
+    }
+
     /// Removed entries leave tombstones, and these are got rid of without a larger table.
     fn one_key_that_comes_and_goes_needs_no_room(subject) {
         const ROUNDS: u64 = sized(10_000, 60) as u64;

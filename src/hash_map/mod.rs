@@ -96,6 +96,10 @@ use crate::scheme::Scheme;
 /// removal, if not by the first one, and done little by little by the next ones. While there is no
 /// memory for another table, the map goes on with the one it has until all slots are used.
 ///
+/// What was [reserved](Self::reserve), or asked for [at first](Self::with_capacity), stays while entries
+/// are put in. Removals do not know of it: when one finds less than an entry to 16 slots, the table
+/// shrinks all the same.
+///
 /// In a map that is larger than the processor's caches nearly each access is to two pages which the
 /// processor has not at hand. It is the allocator that can give it larger ones (that of glibc does so
 /// with `GLIBC_TUNABLES=glibc.malloc.hugetlb=1` in the environment).
@@ -462,7 +466,8 @@ impl<K, V, S, R: Reclaimer> HashMap<K, V, S, R> {
         self.tables.capacity(&self.reclaimer.pin())
     }
 
-    /// Makes room for so many entries more. The entries move little by little.
+    /// Makes room for so many entries more. The entries move little by little. (A removal that finds the
+    /// map nearly empty may give it up again: see [Memory](Self#memory).)
     ///
     /// # Panics
     /// If the capacity would be larger than memory can be; aborts as [`Box::new`] does when there is
@@ -477,7 +482,7 @@ impl<K, V, S, R: Reclaimer> HashMap<K, V, S, R> {
         self.reserve_or(additional).unwrap_or_else(|shortage| shortage.fail());
     }
 
-    /// Makes room for so many entries more, if there is memory. The entries move little by little.
+    /// Makes room for so many entries more, if there is memory; otherwise as [`reserve`](Self::reserve).
     ///
     /// # Errors
     /// If there is not; the map is as it was.

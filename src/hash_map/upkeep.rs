@@ -3,6 +3,10 @@
 //!
 //! Writers look after it, now and then: after so many insertions or removals, or when a path was long;
 //! and as long as a migration is under way, after each change.
+//!
+//! Who ends a growth does not look whether the table is too large: it was made for entries that are still
+//! to come, as by `reserve`. If much is removed later, or was removed meanwhile, then the next removals
+//! see to it.
 
 use super::table::{MIN_SLOTS, Shortage, Table, capacity_of, room_for, slots_for};
 use super::tables::{Held, Spot, Tables};
@@ -26,7 +30,7 @@ pub(super) const LOOK_EVERY: usize = 8;
 pub(super) enum After {
     /// Or a replacement. So many slots were passed.
     Insertion { passed: usize },
-    /// Or the end of a migration.
+    /// Or the end of a migration to a table that is no larger.
     Removal,
 }
 
@@ -71,6 +75,10 @@ impl<K, V> Tables<K, V> {
             let Some(next) = self.next(guard, &root) else { return };
             root.help(guard, &next);
             if !root.is_finished() || !self.finish(guard, &root, &next) {
+                return;
+            }
+            // It was made for what is still to come.
+            if next.len() > root.len() {
                 return;
             }
             root = next;
