@@ -74,6 +74,10 @@
 //! Chunks of slots are handed out. When all were handed out and some are not final (somebody sleeps
 //! there), the first such chunk is migrated by whoever comes by. Each step is a CAS that fails only
 //! when another one has succeeded.
+//!
+//! What one operation migrates is bounded. A chunk is small: a table shrinks in stages, so the next one
+//! is never much smaller. When the room for new keys is used up (T5), and who needs some migrates all
+//! that is left, then that is a chunk for each operation that is under way, at most.
 
 use super::entry::Node;
 use super::table::Table;
@@ -84,10 +88,7 @@ use crate::prefetch::{PREFETCHES, prefetch};
 use crate::scheme::Scheme;
 use crate::sync::{MODEL, Ordering};
 
-/// How many slots are handed out at a time.
-///
-/// Few enough to go unnoticed in the operation that moves them; enough to be done before the room
-/// for new keys is used up, if each of these moves a chunk.
+/// How many slots are handed out at a time, if the next table is no smaller; see `chunk`.
 const CHUNK: usize = if MODEL { 2 } else { 8 };
 
 /// How many chunks that others have done are looked at, at most, each time.
@@ -99,6 +100,15 @@ impl<K, V> Table<K, V> {
     pub(super) fn has_next(&self) -> bool {
         // Relaxed: only whether there is one.
         !self.next.load(Ordering::Relaxed).is_null()
+    }
+
+    /// How many slots are handed out at a time, for this next table.
+    ///
+    /// Few enough to go unnoticed in the operation that moves them; enough to be done before the room
+    /// for new keys is used up (T5), if each of these moves a chunk. So there are more of them if the
+    /// next table is smaller: but then few of them have an entry.
+    fn chunk(&self, young: &Self) -> usize {
+        CHUNK * (self.len() / young.len()).max(1)
     }
 
     /// Migrates a slot, until it is final: returns what it holds then.
@@ -233,21 +243,21 @@ impl<K, V> Table<K, V> {
 
     fn migrate_chunk<S: Scheme>(&self, guard: &Guard<'_, S>, young: &Self, from: usize) {
         let mut entry = guard.shield();
-        for at in from..(from + CHUNK).min(self.len()) {
+        for at in from..(from + self.chunk(young)).min(self.len()) {
             self.migrate_slot(guard, young, at, &mut entry);
         }
     }
 
     /// Migrates a chunk of its own, and sees how far all chunks have come.
     pub(super) fn help<S: Scheme>(&self, guard: &Guard<'_, S>, young: &Self) {
-        let progress = &self.progress;
+        let (progress, chunk) = (&self.progress, self.chunk(young));
         // Relaxed: who does what is a question of speed only.
         if progress.claimed.load(Ordering::Relaxed) < self.len() {
-            let claimed = progress.claimed.fetch_add(CHUNK, Ordering::Relaxed);
+            let claimed = progress.claimed.fetch_add(chunk, Ordering::Relaxed);
             if claimed < self.len() {
                 self.migrate_chunk(guard, young, claimed);
                 // The next one is likely to be ours, too, and there is time until then.
-                self.prefetch(young, claimed + CHUNK);
+                self.prefetch(young, claimed + chunk);
             }
         }
         for _ in 0..LOOK_AHEAD {
@@ -256,21 +266,21 @@ impl<K, V> Table<K, V> {
             if finished >= self.len() {
                 return;
             }
-            let chunk = finished..(finished + CHUNK).min(self.len());
-            if !self.slots()[chunk].iter().all(|slot| Word::load(slot).is_final()) {
+            let slots = finished..(finished + chunk).min(self.len());
+            if !self.slots()[slots].iter().all(|slot| Word::load(slot).is_final()) {
                 if progress.claimed.load(Ordering::Relaxed) < self.len() {
                     return;
                 }
                 // All were handed out, and somebody sleeps.
                 self.migrate_chunk(guard, young, finished);
             }
-            self.advance(finished);
+            self.advance(finished, chunk);
         }
     }
 
     /// Notes that the chunk that begins there is final.
-    fn advance(&self, finished: usize) {
-        let to = finished + CHUNK;
+    fn advance(&self, finished: usize, chunk: usize) {
+        let to = finished + chunk;
         // Release: what is final is so for who reads it. Relaxed: another thread has noted it.
         let _ = self.progress.finished.compare_exchange(
             finished,
@@ -295,7 +305,7 @@ impl<K, V> Table<K, V> {
                 return;
             }
             self.migrate_chunk(guard, young, finished);
-            self.advance(finished);
+            self.advance(finished, self.chunk(young));
         }
     }
 }

@@ -92,9 +92,11 @@ use crate::scheme::Scheme;
 /// until the table is exchanged. That happens when three quarters of the slots were used, or a path
 /// has become longer than 128 slots and there is something to gain (a larger table, while a quarter
 /// of it is in use; one without so many removed entries): for one of twice the size, or of the
-/// same; for a smaller one when there is an entry to 16 slots. It is noticed by an insertion or
-/// removal, if not by the first one, and done little by little by the next ones. While there is no
-/// memory for another table, the map goes on with the one it has until all slots are used.
+/// same; for a smaller one when there is less than an entry to 16 slots. It is noticed by an insertion
+/// or removal, if not by the first one, and done little by little by the next ones: each of them moves 8
+/// slots, or up to 128 of a table that shrinks. That goes in stages, to a sixteenth of the slots at most.
+/// While there is no memory for another table, the map goes on with the one it has until all slots are
+/// used.
 ///
 /// What was [reserved](Self::reserve), or asked for [at first](Self::with_capacity), stays while entries
 /// are put in. Removals do not know of it: when one finds less than an entry to 16 slots, the table

@@ -28,7 +28,8 @@
 //!   it issued his fence later, and sees the next table. (*store `used`; fence; load `next`* against
 //!   *`next` is set; fence; load `used`*.)
 //! - **T5.** While entries still come in from the table before (the table is *young*), it admits no
-//!   more than [`room`](room_for) new keys, by quotas of its shards.
+//!   more than [`room`](room_for) new keys, by quotas of its shards. These are no fewer than the
+//!   chunks of the table before, and each moves one: so all is moved when they are in.
 
 use core::fmt;
 use core::ptr;

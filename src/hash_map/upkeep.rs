@@ -4,9 +4,9 @@
 //! Writers look after it, now and then: after so many insertions or removals, or when a path was long;
 //! and as long as a migration is under way, after each change.
 //!
-//! Who ends a growth does not look whether the table is too large: it was made for entries that are still
-//! to come, as by `reserve`. If much is removed later, or was removed meanwhile, then the next removals
-//! see to it.
+//! A table shrinks in stages ([`SHRINKS_TO`]): who ends one sees whether there is to be another. Who ends
+//! a growth does not: it was made for entries that are still to come, as by `reserve`. If much is
+//! removed later, or was removed meanwhile, then the next removals see to it.
 
 use super::table::{MIN_SLOTS, Shortage, Table, capacity_of, room_for, slots_for};
 use super::tables::{Held, Spot, Tables};
@@ -20,6 +20,10 @@ pub(super) const UNSURE: usize = 1;
 
 /// A search that passes more slots than this is a reason to look at the table's state.
 pub(super) const LONG_PATH: usize = 128;
+
+/// The next table has a slot for so many, at least: so a chunk stays small, and what one operation
+/// migrates (see `migrate`).
+const SHRINKS_TO: usize = 16;
 
 /// After so many removals by a group of threads it is looked, at the earliest, whether the table has
 /// become too large.
@@ -111,7 +115,8 @@ impl<K, V> Tables<K, V> {
         if !(is_full || is_sparse || is_cluttered) {
             return None;
         }
-        let wanted = (4 * live).next_power_of_two().clamp(MIN_SLOTS, slots);
+        let smallest = (slots / SHRINKS_TO).max(MIN_SLOTS);
+        let wanted = (4 * live).next_power_of_two().clamp(smallest, slots);
         // M8: no smaller than what may come.
         let mut least = MIN_SLOTS;
         while used + room_for(least) >= least {
@@ -216,6 +221,7 @@ impl<K, V> Tables<K, V> {
 
 #[cfg(all(test, not(any(loom, crossbeam_loom))))]
 mod tests {
+    use super::{MIN_SLOTS, Ordering, capacity_of};
     use crate::{Epoch, HashMap, Reclaimer};
 
     /// M8: as when insertions come between the decision and the proposal.
@@ -234,5 +240,38 @@ mod tests {
         assert!(propose(16));
         (0..7).for_each(|key| _ = map.insert(key, key));
         assert_eq!(map.len(), 7);
+    }
+
+    /// T5: else the room is used up early, and one insertion migrates all that is left.
+    #[test]
+    fn who_changes_a_map_that_shrinks_migrates_few_slots() {
+        const SLOTS: usize = if cfg!(miri) { 1 << 11 } else { 1 << 17 };
+        for stays in [true, false] {
+            let map = HashMap::<u64, u64>::with_capacity(capacity_of(SLOTS));
+            let guard = Epoch.pin();
+            let root = || map.tables.root(&guard).unwrap();
+            let migrates_few = |change: &dyn Fn()| {
+                let before = root();
+                let finished = || before.progress.finished.load(Ordering::Relaxed);
+                let was_finished = finished();
+                change();
+                let count = finished() - was_finished;
+                assert!(count <= 256, "{count} of {} slots", before.len());
+            };
+            assert_eq!(root().len(), SLOTS);
+            // The first removal looks.
+            map.insert(0, 0);
+            map.remove(&0);
+            let mut keys = 0_u64;
+            while root().len() == SLOTS || (root().len() > MIN_SLOTS && !stays) {
+                migrates_few(&|| _ = map.insert(keys, keys));
+                if !stays {
+                    migrates_few(&|| _ = map.remove(&keys));
+                }
+                keys += 1;
+                assert!(keys <= SLOTS as u64 / 64, "it takes long: {} slots", root().len());
+            }
+            assert_eq!(map.len() as u64, if stays { keys } else { 0 });
+        }
     }
 }
