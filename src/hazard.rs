@@ -5,7 +5,9 @@
 //!
 //! Each thread's record has slots, in blocks of [`SLOTS`]. A guard leases a block; which of its slots
 //! are free is a mask in the guard itself. A guard that needs more slots leases more blocks, which
-//! are made if need be: there is no limit.
+//! are made if need be: there is no limit. A slot more or less takes the same time, however many there
+//! are. Scans look at these blocks until none of the thread's guards has one; then they are put
+//! aside, for the next guard that needs them.
 //!
 //! - *Protect*: load the pointer; write its address into the slot; light barrier; load again,
 //!   compare; if it has changed, start again.
@@ -37,12 +39,17 @@
 //! *New slots.* A block of slots, and a record, is published before it is used, and that comes before
 //! L: so 2. holds for slots that are new as well.
 //!
+//! *Slots that are put aside.* What is published is the top of a pile of blocks, whose order never
+//! changes: who has seen a top finds all that is below it. The top is taken back when all protections
+//! in the pile have ended, and by a store that is Release, so if T sees that, or what was published
+//! later, all of R's uses come before the freeing: as with a slot that was written later, in 2.
+//!
 //! # The bound
 //!
 //! Let N be the number of records: one for each thread that has used the domain and still runs, at
 //! the time when there were most of them, and up to as many again if threads collect meanwhile (who
 //! retires while another looks into its bag borrows a record). Let H be the number of all their
-//! slots ([`SLOTS`] a record, and as many for each block that guards have leased beside, when there
+//! slots ([`SLOTS`] a record, and as many for each block beside that scans look at, when there
 //! were most of them), B the largest batch (the builder's `max_batch`, or 4096), B' = max(B, 2 H), L
 //! the largest object's size (of a hash map's old table: with all its slots). Then at any time, whatever
 //! any thread does,
@@ -72,7 +79,8 @@
 //! H + 2 B' + 8, and with what was retired since, H + 4 B' + 16. The same holds of bytes, with r at
 //! most 2 MiB, and 32 KiB or L more. What is adopted from a thread that has exited is scanned and freed
 //! at once, as far as it can be, and is not there any more. A thread that sleeps or exits leaves what
-//! it has: this much, and no more.
+//! it has: this much, and no more. (After a time with many slots batches are as small as before, from
+//! the second scan on: the first one still comes when there is a large batch.)
 //!
 //! [`Guard::reclaim`]: crate::Guard::reclaim
 //!
@@ -116,7 +124,7 @@ pub const SLOTS: usize = if MODEL { 2 } else { 8 };
 /// **The bound.** Let N be the number of threads that have used the domain and still run, when there
 /// were most of them, twice that if threads [`collect`](crate::Reclaimer::collect) meanwhile; H = 8 N
 /// slots (8 more for each guard within a guard, and for each 8 shields beyond the first 8 of a
-/// guard); B = 4096, or the builder's [`max_batch`](Builder::max_batch); B' = max(B, 2 H); and L the
+/// guard, when there were most of them); B = 4096, or the builder's [`max_batch`](Builder::max_batch); B' = max(B, 2 H); and L the
 /// largest object's size (a hash map's table among them, 8 bytes for each of its slots). Then
 ///
 /// > pending objects <= N * (4 B' + H + 16)
@@ -132,6 +140,11 @@ pub const SLOTS: usize = if MODEL { 2 } else { 8 };
 /// exiting, within one another, each of which counts as a thread; and, where the platform begins to refuse
 /// barriers in mid-life (a sandbox that is entered after the start), what waits for a thread that had used
 /// the domain before and has done nothing with it since: until it opens a guard, or exits.
+///
+/// **Many shields** at once, as in `map.pin().iter().collect::<Vec<_>>()`, take the same time each, and
+/// 16 bytes. The slots beyond a guard's first 8 are looked at, and make the batches larger, until no
+/// guard of the thread has any of them; their memory is kept for the next such guards, until the
+/// domain's end. Those of guards within guards, and what forgotten guards have, count for ever.
 ///
 /// **Progress**: opening a guard and leasing a slot are wait-free, but for allocations: of a record
 /// at a thread's first guard in a domain and of more slots (which abort when there is no memory), of
@@ -150,36 +163,54 @@ pub struct Hazard;
 /// The mask of a block all of whose slots are free.
 const ALL_FREE: u32 = (1 << SLOTS) - 1;
 
-/// Some slots, and a link to more.
+/// Some slots.
 #[derive(Debug)]
 struct Block {
     slots: [AtomicPtr<u8>; SLOTS],
-    /// The next of the record's blocks. That of the first may change; what it leads to stays.
-    next: AtomicPtr<Self>,
+    /// The next one down in its pile; null if it is the lowest.
+    below: *const Self,
+    /// Owner's: the next one up in its pile; null if it is the last that was made.
+    above: Cell<*const Self>,
     /// Owner's: which slots are free, while it is leased by a guard in addition to its own.
     free: Cell<u32>,
     /// Owner's: in a list of the blocks that a guard has leased in addition, or of those that no
     /// guard has.
     listed_before: Cell<*const Self>,
+    /// Owner's: while it is the last that a guard has leased in addition: the last in a list of those
+    /// that have free slots.
+    vacant: Cell<*const Self>,
+    /// Owner's: in that list.
+    vacant_before: Cell<*const Self>,
 }
 
-impl Default for Block {
-    fn default() -> Self {
-        Self {
-            slots: null_pointers(),
-            next: AtomicPtr::new(ptr::null_mut()),
-            free: Cell::new(ALL_FREE),
-            listed_before: Cell::new(ptr::null()),
-        }
-    }
-}
+/// A block of a pile: the block of a slot is found by the slot's address.
+#[repr(C, align(128))]
+struct InPile(Block);
+
+const _: () = assert!(size_of::<InPile>() == align_of::<InPile>(), "it has one block's slots");
 
 impl Block {
-    /// The next block, if there is one.
-    fn next(&self) -> Option<&Self> {
-        // Acquire: pairs with the Release of `Slots::one_block_more`. SAFETY: from a box that lives as
-        // long as the record.
-        unsafe { self.next.load(Ordering::Acquire).as_ref() }
+    fn above(below: *const Self) -> Self {
+        Self {
+            slots: null_pointers(),
+            below,
+            above: Cell::new(ptr::null()),
+            free: Cell::new(ALL_FREE),
+            listed_before: Cell::new(ptr::null()),
+            vacant: Cell::new(ptr::null()),
+            vacant_before: Cell::new(ptr::null()),
+        }
+    }
+
+    /// The block of a slot.
+    ///
+    /// # Safety
+    /// It is in a pile, and its record is alive.
+    unsafe fn of<'r>(slot: Slot) -> &'r Self {
+        let block = slot.0.as_ptr().map_addr(|address| address & !(align_of::<InPile>() - 1));
+        // SAFETY: the caller's; a slot's pointer is good for all of its block (`take_lowest`), which is
+        // at the beginning of an `InPile`, and that is as large as it is aligned.
+        unsafe { &*block.cast() }
     }
 
     /// The mask of the slot, if it is one of this block's.
@@ -202,38 +233,37 @@ impl Block {
     }
 }
 
-/// What a thread's record has for this scheme.
+/// Blocks, in the order in which they were made, which never changes.
 #[derive(Debug)]
-pub struct Slots {
-    /// That of the guard that is opened when no other is.
-    first: Block,
-    /// Owner's: a list of the other blocks that no guard has.
+struct Pile {
+    /// The uppermost block that scans look at, and so they do at all below it; null if there is none.
+    top: AtomicPtr<Block>,
+    /// Owner's: the lowest block; null if none was made.
+    bottom: Cell<*const Block>,
+    /// Owner's: a list of the blocks up to the top that no guard has.
     idle: Cell<*const Block>,
-    /// Owner's: used again for each scan.
-    snapshot: UnsafeCell<Vec<usize>>,
 }
 
-impl Default for Slots {
+impl Default for Pile {
     fn default() -> Self {
         Self {
-            first: Block::default(),
+            top: AtomicPtr::new(ptr::null_mut()),
+            bottom: Cell::new(ptr::null()),
             idle: Cell::new(ptr::null()),
-            snapshot: UnsafeCell::default(),
         }
     }
 }
 
-// SAFETY: the cells and the snapshot are touched by the record's owner only.
-unsafe impl Sync for Slots {}
-// SAFETY: nothing in it is bound to a thread.
-unsafe impl Send for Slots {}
-
-impl Slots {
+impl Pile {
+    /// From the top down.
     fn blocks(&self) -> impl Iterator<Item = &Block> {
-        core::iter::successors(Some(&self.first), |block| block.next())
+        // Acquire: pairs with the Release of `one_block_more` and `put_aside`.
+        let top = self.top.load(Ordering::Acquire);
+        // SAFETY: from boxes that live as long as the record.
+        core::iter::successors(unsafe { top.as_ref() }, |block| unsafe { block.below.as_ref() })
     }
 
-    /// A block that no guard has, not the first; made if need be. Called by the owner only.
+    /// A block that no guard has; made if need be. Called by the owner only.
     #[inline]
     fn lease(&self) -> &Block {
         // SAFETY: idle blocks are the record's.
@@ -246,36 +276,94 @@ impl Slots {
         }
     }
 
-    /// Makes a block. Called by the owner only.
+    /// The block above the top, which it is then; made if need be. Called by the owner only.
     #[cold]
     fn one_block_more(&self) -> &Block {
-        let new = Block::default();
         // Relaxed: the owner's.
-        new.next.store(self.first.next.load(Ordering::Relaxed), Ordering::Relaxed);
-        let new = Box::into_raw(Box::new(new));
+        let top = self.top.load(Ordering::Relaxed);
+        // SAFETY: from a box that lives as long as the record.
+        let above = unsafe { top.as_ref() }.map_or(&self.bottom, |top| &top.above);
+        if above.get().is_null() {
+            above.set(Box::into_raw(Box::new(InPile(Block::above(top)))).cast());
+        }
+        let new = above.get();
         // Release: publishes the block. A scan that does not see it is before its use (the head).
-        self.first.next.store(new, Ordering::Release);
+        self.top.store(new.cast_mut(), Ordering::Release);
         // SAFETY: from a box that lives as long as the record.
         unsafe { &*new }
     }
 
-    /// Gives back a leased block, whose slots are clear; nothing for the first. Called by the owner
-    /// only.
+    /// Gives back a leased block, whose slots are clear. Called by the owner only.
     #[inline(always)]
     fn end_lease(&self, block: &Block) {
-        if !ptr::eq(block, &self.first) {
-            block.listed_before.set(self.idle.replace(block));
+        block.listed_before.set(self.idle.replace(block));
+    }
+
+    /// Lets scans look at none of the blocks, whose slots are clear, and which no guard has. Called by
+    /// the owner only.
+    fn put_aside(&self) {
+        self.idle.set(ptr::null());
+        // Release: the protections in them have ended (the head).
+        self.top.store(ptr::null_mut(), Ordering::Release);
+    }
+}
+
+impl Drop for Pile {
+    fn drop(&mut self) {
+        let mut next = self.bottom.get();
+        while !next.is_null() {
+            // SAFETY: from `Box::into_raw`, and the record is ours alone.
+            let block = unsafe { Box::from_raw(next.cast_mut().cast::<InPile>()) };
+            next = block.0.above.get();
         }
     }
 }
 
-impl Drop for Slots {
-    fn drop(&mut self) {
-        let mut next = self.first.next.load(Ordering::Acquire);
-        while !next.is_null() {
-            // SAFETY: from `Box::into_raw`, and the record is ours alone.
-            let block = unsafe { Box::from_raw(next) };
-            next = block.next.load(Ordering::Acquire);
+/// What a thread's record has for this scheme.
+#[derive(Debug)]
+pub struct Slots {
+    /// That of the guard that is opened when no other is.
+    first: Block,
+    /// Those of guards within guards.
+    inner: Pile,
+    /// What guards lease in addition to their own.
+    more: Pile,
+    /// Owner's: how many blocks of `more` are leased.
+    more_leased: Cell<usize>,
+    /// Owner's: used again for each scan.
+    snapshot: UnsafeCell<Vec<usize>>,
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self {
+            first: Block::above(ptr::null()),
+            inner: Pile::default(),
+            more: Pile::default(),
+            more_leased: Cell::new(0),
+            snapshot: UnsafeCell::default(),
+        }
+    }
+}
+
+// SAFETY: the cells and the snapshot are touched by the record's owner only; what scans read of a
+// block is its slots, and what is below it, which stays.
+unsafe impl Sync for Slots {}
+// SAFETY: nothing in it is bound to a thread.
+unsafe impl Send for Slots {}
+
+impl Slots {
+    /// What scans look at.
+    fn blocks(&self) -> impl Iterator<Item = &Block> {
+        core::iter::once(&self.first).chain(self.inner.blocks()).chain(self.more.blocks())
+    }
+
+    /// Gives back a guard's own block, whose slots are clear; nothing for the first. Called by the
+    /// owner only.
+    #[inline(always)]
+    fn end_lease(&self, block: &Block) {
+        if !ptr::eq(block, &self.first) {
+            self.inner.end_lease(block);
         }
     }
 }
@@ -337,68 +425,82 @@ impl Section {
     }
 }
 
-/// The blocks that a guard has leased in addition, from the last on. (What follows is given parts of
-/// the guard, and not the guard, so that the rest of it can stay in registers.)
+/// A slot beyond those of a guard's own block, and the last block that is leased then. (This and what
+/// follows is given parts of the guard, and not the guard, so that the rest of it can stay in
+/// registers.)
 ///
 /// # Safety
-/// It is such a block, or null, and its record is alive.
-unsafe fn leased<'r>(last: *const Block) -> impl Iterator<Item = &'r Block> {
-    // SAFETY: the caller's; blocks live as long as their record.
-    core::iter::successors(unsafe { last.as_ref() }, |block| unsafe {
-        block.listed_before.get().as_ref()
-    })
-}
-
-/// A slot beyond those of a guard's own block, and the last block that is leased then.
-///
-/// # Safety
-/// As [`leased`]; the record is the calling thread's.
+/// `last` is the last of the blocks that the guard has leased in addition, or null; they are of this
+/// record, which is the calling thread's.
 #[cold]
+#[inline(never)]
 unsafe fn one_more_slot(record: &Record<Slots>, last: *const Block) -> (Slot, *const Block) {
-    // SAFETY: the caller's.
-    if let Some(block) = unsafe { leased(last) }.find(|block| block.free.get() != 0) {
-        return (take_lowest(&block.free, block), last);
+    // SAFETY: the caller's; blocks live as long as their record.
+    if let Some(list) = unsafe { last.as_ref() } {
+        // SAFETY: as above.
+        if let Some(block) = unsafe { list.vacant.get().as_ref() } {
+            let slot = take_lowest(&block.free, block);
+            if block.free.get() == 0 {
+                list.vacant.set(block.vacant_before.get());
+            }
+            return (slot, last);
+        }
     }
-    let block = record.extra.lease();
+    let slots = &record.extra;
+    let block = slots.more.lease();
+    slots.more_leased.set(slots.more_leased.get() + 1);
     block.free.set(ALL_FREE);
     block.listed_before.set(last);
+    // None of the others has a free slot; and this one has another.
+    block.vacant.set(block);
+    block.vacant_before.set(ptr::null());
     (take_lowest(&block.free, block), block)
 }
 
 /// Gives back a slot beyond those of a guard's own block.
 ///
 /// # Safety
-/// As [`leased`].
+/// As [`one_more_slot`], which has given it to this guard.
 #[cold]
+#[inline(never)]
 unsafe fn one_slot_less(last: *const Block, slot: Slot) {
-    // SAFETY: the caller's.
-    for block in unsafe { leased(last) } {
-        if let Some(mask) = block.mask_of(slot) {
-            block.free.set(block.free.get() | mask);
-        }
+    // SAFETY: the caller's; blocks live as long as their record.
+    let (list, block) = unsafe { (&*last, Block::of(slot)) };
+    if block.free.get() == 0 {
+        block.vacant_before.set(list.vacant.replace(block));
+    }
+    if let Some(mask) = block.mask_of(slot) {
+        block.free.set(block.free.get() | mask);
     }
 }
 
 /// Gives back the blocks that a guard has leased in addition.
 ///
 /// # Safety
-/// As [`leased`]; they are of this record, which is the calling thread's.
+/// As [`one_more_slot`].
 #[cold]
 unsafe fn end_leases(record: &Record<Slots>, mut last: *const Block) {
-    // SAFETY: the caller's.
+    let slots = &record.extra;
+    // SAFETY: the caller's; blocks live as long as their record.
     while let Some(block) = unsafe { last.as_ref() } {
         last = block.listed_before.get();
         block.clear(ALL_FREE);
-        record.extra.end_lease(block);
+        slots.more.end_lease(block);
+        slots.more_leased.set(slots.more_leased.get() - 1);
+    }
+    if slots.more_leased.get() == 0 {
+        slots.more.put_aside();
     }
 }
 
-/// Takes the lowest free slot.
+/// Takes the lowest free slot. Its pointer is good for all of the block.
 #[inline(always)]
 fn take_lowest(free: &Cell<u32>, block: &Block) -> Slot {
     let mask = free.get();
     free.set(mask & (mask - 1));
-    Slot(NonNull::from(&block.slots[mask.trailing_zeros() as usize % SLOTS]))
+    let slot = &raw const block.slots[mask.trailing_zeros() as usize % SLOTS];
+    // SAFETY: in a block.
+    Slot(unsafe { NonNull::new_unchecked(slot.cast_mut()) })
 }
 
 /// A slot; public only because [`Scheme::Slot`] is.
@@ -579,7 +681,7 @@ unsafe impl Scheme for Hazard {
         // SAFETY: the calling thread's record in this domain.
         let opened = unsafe { record.open(&domain.records.opening) };
         let slots = &record.extra;
-        let block = if opened.is_outermost { &slots.first } else { slots.lease() };
+        let block = if opened.is_outermost { &slots.first } else { slots.inner.lease() };
         Section {
             record,
             block,
@@ -703,11 +805,12 @@ unsafe impl Scheme for Hazard {
         let clear = |slots: &Slots| {
             // SAFETY: the owner does not exist here; it may have been in the middle of something.
             unsafe { slots.snapshot.get().write(Vec::new()) };
-            slots.idle.set(ptr::null());
             for block in slots.blocks() {
                 block.clear(ALL_FREE);
-                slots.end_lease(block);
             }
+            slots.inner.put_aside();
+            slots.more.put_aside();
+            slots.more_leased.set(0);
             // Its owner may have been in the middle of growing it. SAFETY: that thread does not exist,
             // and no other one touches it; the old one is not dropped.
             unsafe { slots.snapshot.get().write(Vec::new()) };
@@ -750,5 +853,123 @@ pub type Builder = crate::builder::Builder<Hazard>;
 impl Configurable for Hazard {
     fn with_settings(settings: Settings) -> State {
         State::new(settings)
+    }
+}
+
+#[cfg(all(test, not(any(loom, crossbeam_loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::{Atomic, Guard, Ptr, Reclaimer};
+
+    type Shield<'g> = crate::Shield<'g, usize, Hazard>;
+
+    /// The blocks that scans look at.
+    fn blocks(domain: &Domain) -> usize {
+        domain.domain().records.iter().map(|record| record.extra.blocks().count()).sum()
+    }
+
+    const MANY: usize = 5 * SLOTS;
+
+    struct Links {
+        domain: Domain,
+        links: Vec<Atomic<usize>>,
+    }
+
+    impl Links {
+        fn new() -> Self {
+            let links = (0..MANY).map(|_| Atomic::null()).collect();
+            let links = Self { domain: Domain::new(), links };
+            links.replace(true);
+            links
+        }
+
+        fn protect<'g>(&self, guard: &'g Guard<'_, Hazard>, at: usize) -> Shield<'g> {
+            let mut shield = guard.shield();
+            shield.protect(&self.links[at]);
+            shield
+        }
+
+        fn protect_all<'g>(&self, guard: &'g Guard<'_, Hazard>) -> Vec<Option<Shield<'g>>> {
+            (0..MANY).map(|at| Some(self.protect(guard, at))).collect()
+        }
+
+        /// Replaces all objects, and frees those that nobody protects.
+        fn replace(&self, with_new: bool) {
+            let guard = self.domain.pin();
+            for (at, link) in self.links.iter().enumerate() {
+                let new = if with_new { guard.owned(at).into_ptr() } else { Ptr::null() };
+                let old = link.swap(new, Ordering::AcqRel);
+                if !old.is_null() {
+                    // SAFETY: unlinked just now, by us; made in this domain.
+                    unsafe { guard.retire(old) };
+                }
+            }
+            drop(guard);
+            self.domain.collect();
+        }
+    }
+
+    impl Drop for Links {
+        fn drop(&mut self) {
+            self.replace(false);
+        }
+    }
+
+    fn check(shields: &[Option<Shield<'_>>]) {
+        for (at, shield) in shields.iter().enumerate() {
+            if let Some(shield) = shield {
+                // SAFETY: nobody has a `&mut` to it.
+                assert_eq!(unsafe { shield.as_ref() }, Some(&at));
+            }
+        }
+    }
+
+    /// Shields beyond a guard's own block come and go in any order: what the others protect stays, and
+    /// no more blocks are leased than are needed.
+    #[test]
+    fn shields_of_many_blocks_go_in_any_order() {
+        let links = Links::new();
+        for step in [1, 3, 7, 9, 11, MANY - 1] {
+            let guard = links.domain.pin();
+            let mut shields = links.protect_all(&guard);
+            let order: Vec<_> = (0..MANY).map(|at| at * step % MANY).collect();
+            for round in order.chunks(MANY / 4) {
+                round.iter().for_each(|&at| shields[at] = None);
+                links.replace(true);
+                check(&shields);
+                // Some again, of other objects.
+                let some = &round[..round.len() / 2];
+                some.iter().for_each(|&at| shields[at] = Some(links.protect(&guard, at)));
+                links.replace(true);
+                check(&shields);
+                some.iter().for_each(|&at| shields[at] = None);
+            }
+            let shields = links.protect_all(&guard);
+            links.replace(true);
+            check(&shields);
+            // A guard within the guard has had a block, too.
+            assert_eq!(blocks(&links.domain), MANY / SLOTS + 1);
+        }
+    }
+
+    /// What guards had in addition is put aside when all of them have ended, not earlier, and is used
+    /// again then.
+    #[test]
+    fn blocks_are_put_aside_and_used_again() {
+        let links = Links::new();
+        for _ in 0..3 {
+            let outer = links.domain.pin();
+            let shields = links.protect_all(&outer);
+            let inner = links.domain.pin();
+            drop(links.protect_all(&inner));
+            drop(inner);
+            assert_eq!(blocks(&links.domain), 2 * MANY / SLOTS);
+            links.replace(true);
+            check(&shields);
+            drop(shields);
+            drop(outer);
+            // The record's own, and that of guards within others.
+            assert_eq!(blocks(&links.domain), 2);
+        }
     }
 }

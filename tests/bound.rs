@@ -9,8 +9,9 @@ mod common;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier as Meeting, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use common::{Domain, Epoch, Reclaimer, Scheme, epoch, hazard};
+use common::{Domain, Epoch, Hazard, Reclaimer, Scheme, epoch, hazard};
 use sexton::{Atomic, Guard, Ptr, RcuCell, hazard::SLOTS};
 
 /// Fewer where everything takes longer.
@@ -269,6 +270,60 @@ fn hazard_with_large_objects_under_one_guard() {
     Case { retired, per_guard: 100, guards: 2, ..USUAL }.run::<{ 64 << 10 }>();
 }
 
+/// What it takes to have so many shields at once, at best.
+fn time_of_shields(domain: &Domain<Hazard>, shields: usize) -> Duration {
+    let once = || {
+        let begin = Instant::now();
+        let guard = domain.pin();
+        drop((0..shields).map(|_| guard.shield::<u8>()).collect::<Vec<_>>());
+        begin.elapsed()
+    };
+    (0..5).map(|_| once()).min().expect("there are some")
+}
+
+/// A guard's slots were looked for one block after the other.
+#[test]
+fn hazard_with_many_shields_takes_as_long_for_each() {
+    let _alone = alone();
+    let domain = Domain::<Hazard>::new();
+    let few = sized(2_000, 2_000, 20);
+    let (of_few, of_many) = (time_of_shields(&domain, few), time_of_shields(&domain, 10 * few));
+    println!("{few} shields: {of_few:?}; ten times as many: {of_many:?}");
+    assert!(cfg!(miri) || of_many < 20 * of_few, "{of_few:?} became {of_many:?}");
+}
+
+/// The slots of a crowd of shields counted for ever.
+#[test]
+fn hazard_with_many_shields_for_once_has_small_batches_again() {
+    let _alone = alone();
+    let domain = hazard::Builder::new().max_batch(64).build();
+    let waiting = Arc::new(Waiting::default());
+    let many = sized(30_000, 10_000, 100);
+    let retire_so_many = |objects: usize| {
+        for _ in 0..objects {
+            retire_new::<8, _>(&domain.pin(), &waiting);
+        }
+        waiting.peak.swap(0, Ordering::Relaxed)
+    };
+    let usual = retire_so_many(2 * many);
+    {
+        // A guard within a guard, with as many shields.
+        let _outer = domain.pin();
+        let guard = domain.pin();
+        let _shields: Vec<_> = (0..many).map(|_| guard.shield::<u8>()).collect();
+        assert!(
+            retire_so_many(4 * many) > many as u64,
+            "the slots are counted while they are leased"
+        );
+    }
+    // The batch that has begun is a large one, the next is not.
+    retire_so_many(4 * many);
+    let afterwards = retire_so_many(4 * many);
+    println!("{usual} waited, and {afterwards} afterwards");
+    // With the slots of the guard within the guard.
+    assert!(afterwards <= 2 * usual + 16 * SLOTS as u64);
+}
+
 /// Though there is no bound if somebody stalls.
 fn keeps_up(domain: &Domain<Epoch>, per_guard: usize) {
     const RETIRED: usize = sized(2_000_000, 200_000, 200);
@@ -406,7 +461,7 @@ fn is_bounded_with_drops_that_retire<S: Scheme>(
 fn hazard_with_drops_that_retire() {
     // The formula, for one thread with one block of slots.
     let most = 4 * 4096 + SLOTS as u64 + 16;
-    let domain = Domain::<sexton::Hazard>::new();
+    let domain = Domain::<Hazard>::new();
     is_bounded_with_drops_that_retire(&domain, &domain, most);
     is_bounded_with_drops_that_retire(&domain, &Domain::new(), most);
 }
