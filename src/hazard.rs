@@ -427,7 +427,7 @@ impl Section {
 
 /// A slot beyond those of a guard's own block, and the last block that is leased then. (This and what
 /// follows is given parts of the guard, and not the guard, so that the rest of it can stay in
-/// registers.)
+/// registers, and is never inlined, for the same reason.)
 ///
 /// # Safety
 /// `last` is the last of the blocks that the guard has leased in addition, or null; they are of this
@@ -479,6 +479,7 @@ unsafe fn one_slot_less(last: *const Block, slot: Slot) {
 /// # Safety
 /// As [`one_more_slot`].
 #[cold]
+#[inline(never)]
 unsafe fn end_leases(record: &Record<Slots>, mut last: *const Block) {
     let slots = &record.extra;
     // SAFETY: the caller's; blocks live as long as their record.
