@@ -499,9 +499,12 @@ unsafe fn end_leases(record: &Record<Slots>, mut last: *const Block) {
 fn take_lowest(free: &Cell<u32>, block: &Block) -> Slot {
     let mask = free.get();
     free.set(mask & (mask - 1));
-    let slot = &raw const block.slots[mask.trailing_zeros() as usize % SLOTS];
-    // SAFETY: in a block.
-    Slot(unsafe { NonNull::new_unchecked(slot.cast_mut()) })
+    let index = mask.trailing_zeros() as usize % SLOTS;
+    // From a pointer, not from a reference: so it is not narrowed to the slot. SAFETY: in a block.
+    unsafe {
+        let slot = &raw const (*ptr::from_ref(block)).slots[index];
+        Slot(NonNull::new_unchecked(slot.cast_mut()))
+    }
 }
 
 /// A slot; public only because [`Scheme::Slot`] is.
