@@ -62,8 +62,8 @@
 //! structures do, after each operation that retires). Beyond it are:
 //!
 //! - what is retired from within the `Drop`s of objects that are being freed, into the same domain: it stays
-//!   due, and is freed by who retires next when the outer call is over (a call frees twice what was retired, so its drops may
-//!   retire many times that);
+//!   due, and is freed by who retires next when the outer call is over (a call frees twice what was
+//!   retired, so its drops may retire many times that);
 //! - what a thread has gathered from all that sleeps within `collect`, in a `Drop` or in the allocator: with
 //!   many such at a time, each may have gathered as much;
 //! - nested guards of a thread that is exiting, each of which leases a record: they count in N as threads;
@@ -124,8 +124,9 @@ pub const SLOTS: usize = if MODEL { 2 } else { 8 };
 /// **The bound.** Let N be the number of threads that have used the domain and still run, when there
 /// were most of them, twice that if threads [`collect`](crate::Reclaimer::collect) meanwhile; H = 8 N
 /// slots (8 more for each guard within a guard, and for each 8 shields beyond the first 8 of a
-/// guard, when there were most of them); B = 4096, or the builder's [`max_batch`](Builder::max_batch); B' = max(B, 2 H); and L the
-/// largest object's size (a hash map's table among them, 8 bytes for each of its slots). Then
+/// guard, when there were most of them); B = 4096, or the builder's [`max_batch`](Builder::max_batch);
+/// B' = max(B, 2 H); and L the largest object's size (a hash map's table among them, 8 bytes for each of
+/// its slots). Then
 ///
 /// > pending objects <= N * (4 B' + H + 16)
 /// >
