@@ -185,7 +185,9 @@ struct Block {
 }
 
 /// A block of a pile: the block of a slot is found by the slot's address.
-#[repr(C, align(128))]
+#[repr(C)]
+#[cfg_attr(not(shuttle), repr(align(128)))]
+#[cfg_attr(shuttle, repr(align(2048)))]
 struct InPile(Block);
 
 const _: () = assert!(size_of::<InPile>() == align_of::<InPile>(), "it has one block's slots");
