@@ -150,6 +150,10 @@ pub(crate) struct Record<X> {
     pub(crate) adopts_from: Cell<usize>,
     /// How many objects are in the bag of a record that nobody owns; a hint.
     left: Hint,
+    /// Whether a thread that has exited may have kept memory here for later; a hint.
+    kept: Hint,
+    /// Whether nodes' blocks are used again.
+    recycles: bool,
     /// Whether the owner collects, and so needs no help with its bag; a hint.
     collecting: Hint,
     /// Owner's.
@@ -190,6 +194,8 @@ impl<X: Default> Record<X> {
             number: Cell::new(thread::NONE),
             adopts_from: Cell::new(0),
             left: Hint::new(0),
+            kept: Hint::new(0),
+            recycles: settings.recycle > 0,
             collecting: Hint::new(0),
             recycler: UnsafeCell::new(Recycler::new(settings.recycle)),
             counts: Counts::default(),
@@ -495,6 +501,24 @@ impl<X> Record<X> {
         !self.is_owned() && self.left.load(counter::Relaxed) > 0
     }
 
+    /// Whether a thread that has exited may have kept memory here for later.
+    pub(crate) fn keeps_memory(&self) -> bool {
+        self.kept.load(counter::Relaxed) > 0
+    }
+
+    /// Frees the memory that is kept for later.
+    ///
+    /// # Safety
+    /// The calling thread is the owner.
+    pub(crate) unsafe fn free_what_is_kept(&self) {
+        self.kept.store(0, counter::Relaxed);
+        // SAFETY: the caller's; no user code runs.
+        unsafe {
+            self.with_bag(Bag::shrink);
+            (*self.recycler.get()).clear();
+        }
+    }
+
     /// A block for a node; `None` if there is no memory, for it or for the day it is retired.
     ///
     /// # Safety
@@ -722,6 +746,8 @@ impl<X: Send + Sync> Kept for Record<X> {
             // There may be something. The bag itself is not looked into: the domain may be going
             // at this very moment, and the record with it.
             self.left.store(1, counter::Relaxed);
+            // In a model there is none, but for nodes' blocks.
+            self.kept.store(usize::from(self.recycles || !MODEL), counter::Relaxed);
             // Release: I1.
             let _ =
                 self.owner.compare_exchange(identity, NOBODY, Ordering::Release, Ordering::Relaxed);

@@ -567,34 +567,17 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         }
     }
 
-    /// Takes over what is left of all threads that have exited.
-    ///
-    /// # Safety
-    /// The calling thread owns `record`.
-    unsafe fn inherit_all(&self, scheme: &impl Ripens<X>, record: &Record<X>) {
-        for other in self.iter().filter(|other| !other.is_owned()) {
-            // SAFETY: the caller's.
-            unsafe { self.inherit(scheme, record, other) };
-        }
-    }
-
-    /// Moves all that a thread which has exited has left in its record to `record`, and frees the memory
-    /// that it kept for later.
-    ///
-    /// # Safety
-    /// The calling thread owns `record`.
-    unsafe fn inherit(&self, scheme: &impl Ripens<X>, record: &Record<X>, other: &Record<X>) {
-        if !other.take(thread::identity(), &self.opening) {
-            return;
-        }
-        // SAFETY: just taken; the caller's.
-        unsafe {
-            other.with_bag(|from| {
-                Self::move_to(scheme, record, from);
-                from.shrink();
-            });
-            (*other.recycler.get()).clear();
-            other.give_up();
+    /// Frees the memory that threads which have exited kept for later.
+    fn free_what_is_kept(&self) {
+        let is_left = |other: &&Record<X>| other.keeps_memory() && !other.is_owned();
+        for other in self.iter().filter(is_left) {
+            if other.take(thread::identity(), &self.opening) {
+                // SAFETY: just taken.
+                unsafe {
+                    other.free_what_is_kept();
+                    other.give_up();
+                }
+            }
         }
     }
 
@@ -617,8 +600,10 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     /// # Safety
     /// The calling thread owns the record.
     unsafe fn gather(&self, scheme: &impl Ripens<X>, record: &Record<X>) {
-        // SAFETY: the caller's.
-        unsafe { self.inherit_all(scheme, record) };
+        for other in self.iter() {
+            // SAFETY: the caller's.
+            unsafe { self.adopt_from(scheme, record, other) };
+        }
         let identity = thread::identity();
         // Also those that have no owner now: a thread may have exited since `adopt` looked.
         for other in self.iter().filter(|other| !other.is_collecting()) {
@@ -655,8 +640,7 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
             }
             record.counts.retired_so_far() != retired
         };
-        // Also where nothing is pending there may be memory. SAFETY: the record is ours.
-        self.with_record(|record| unsafe { self.inherit_all(scheme, record) });
+        self.free_what_is_kept();
         let round = || self.with_record(|record| record.while_collecting(round));
         Rounds::new(|| self.stats()).run(1, round)
     }
