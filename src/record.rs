@@ -462,8 +462,9 @@ impl<X> Record<X> {
 
     /// Takes a record that nobody owns.
     pub(crate) fn take(&self, identity: usize, opening: &AtomicUsize) -> bool {
-        // A CAS would take the line from the owner, even if it failed.
-        if self.owner.load(Ordering::Relaxed) != NOBODY {
+        // A CAS would take the line from the owner, even if it failed. (A model would try each value that
+        // the load may find, and learn nothing.)
+        if !MODEL && self.owner.load(Ordering::Relaxed) != NOBODY {
             return false;
         }
         // Acquire: I1. (To the machine the fence below is enough; to ThreadSanitizer a fence is nothing.)
