@@ -33,6 +33,13 @@ pub(crate) const BLOCK: usize = if MODEL { 2 } else { 62 };
 /// so that a bag which is filled and emptied by whole batches allocates none.
 const SPARE_BLOCKS: usize = if MODEL { 4 } else { 2 * crate::barrier::MAX_BATCH / BLOCK };
 
+/// So many objects, and their memory, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) objects: usize,
+    pub(crate) bytes: usize,
+}
+
 struct Block {
     next: *mut Self,
     /// When it was sealed.
@@ -223,14 +230,10 @@ impl Bag {
         unsafe { self.open.as_ref() }
     }
 
-    /// How many objects somebody may still protect.
-    pub(crate) fn fresh(&self) -> usize {
-        self.sealed.objects + self.open().map_or(0, |open| open.len)
-    }
-
-    /// The memory of these, in bytes.
-    pub(crate) fn fresh_bytes(&self) -> usize {
-        self.sealed.bytes + self.open().map_or(0, |open| open.bytes)
+    /// What somebody may still protect.
+    pub(crate) fn fresh(&self) -> Load {
+        let (objects, bytes) = self.open().map_or((0, 0), |open| (open.len, open.bytes));
+        Load { objects: self.sealed.objects + objects, bytes: self.sealed.bytes + bytes }
     }
 
     /// How many objects can be freed.
@@ -374,25 +377,30 @@ impl Bag {
     }
 
     /// Moves, out of the blocks at the front whose stamp is `old_enough`, the objects that are not
-    /// `protected`; those that are stay fresh, and are sealed with `stamp()` again. Says how many
-    /// were looked at.
+    /// `protected`; those that are stay fresh, and are sealed with `stamp()` again. Says how much that
+    /// is.
     pub(crate) fn sift(
         &mut self,
         old_enough: impl Fn(u64) -> bool,
         mut protected: impl FnMut(&Retired) -> bool,
         stamp: impl Fn() -> u64,
-    ) -> usize {
+    ) -> Load {
         // Apart, as what stays is pushed behind them.
         let mut candidates = Blocks::new();
         while let Some(block) = self.pop_fresh(&old_enough) {
             candidates.push_block(block);
         }
-        let looked_at = candidates.objects;
+        let mut kept = Load::default();
         while let Some(mut block) = candidates.pop_block() {
             // SAFETY: just taken out of the queue.
             let inside = unsafe { block.as_mut() };
-            let sifted = inside.extract(&mut protected, |stays| self.push(stays, &stamp));
-            if sifted.is_err() {
+            let keep = |stays: Retired| {
+                let bytes = stays.bytes();
+                self.push(stays, &stamp)?;
+                kept = Load { objects: kept.objects + 1, bytes: kept.bytes + bytes };
+                Ok(())
+            };
+            if inside.extract(&mut protected, keep).is_err() {
                 // No memory for what stays: so all of them stay, and are looked at again.
                 self.sealed.push_block(block);
             } else if inside.len == 0 {
@@ -401,7 +409,7 @@ impl Bag {
                 self.ripe.push_block(block);
             }
         }
-        looked_at
+        kept
     }
 
     /// Takes ripe objects out, as many as there is room for; says how many.
@@ -545,24 +553,25 @@ mod tests {
         let mut bag = filled(3 * BLOCK + 5);
         assert!(!bag.ripen(|_| false));
         assert!(bag.ripen(|stamp| stamp < 2));
-        assert_eq!((bag.fresh(), bag.ripe()), (BLOCK + 5, 2 * BLOCK));
+        assert_eq!((bag.fresh().objects, bag.ripe()), (BLOCK + 5, 2 * BLOCK));
         assert_eq!(take_all(&mut bag), (0..2 * BLOCK).collect::<Vec<_>>());
         assert!(bag.ripen(|_| true));
-        assert_eq!((bag.fresh(), bag.ripe()), (5, BLOCK));
+        assert_eq!((bag.fresh().objects, bag.ripe()), (5, BLOCK));
         bag.seal(|| 9);
         assert!(bag.ripen(|stamp| stamp == 2 || stamp == 9));
         assert_eq!(take_all(&mut bag), (2 * BLOCK..3 * BLOCK + 5).collect::<Vec<_>>());
-        assert_eq!(bag.fresh_bytes(), 0);
+        assert_eq!(bag.fresh(), Load::default());
     }
 
     #[test]
     fn sifting_keeps_what_is_protected() {
         let mut bag = filled(4 * BLOCK);
         let protected = |it: &Retired| number(it) % 10 == 3;
-        assert_eq!(bag.sift(|stamp| stamp < 3, protected, || 7), 3 * BLOCK);
         let kept = (0..3 * BLOCK).filter(|number| number % 10 == 3).count();
-        assert_eq!((bag.fresh(), bag.ripe()), (BLOCK + kept, 3 * BLOCK - kept));
-        assert_eq!(bag.fresh_bytes(), 16 * (BLOCK + kept));
+        let load = bag.sift(|stamp| stamp < 3, protected, || 7);
+        assert_eq!(load, Load { objects: kept, bytes: 16 * kept });
+        assert_eq!((bag.fresh().objects, bag.ripe()), (BLOCK + kept, 3 * BLOCK - kept));
+        assert_eq!(bag.fresh().bytes, 16 * (BLOCK + kept));
         let freed = (0..3 * BLOCK).filter(|number| number % 10 != 3);
         assert_eq!(take_all(&mut bag), freed.collect::<Vec<_>>());
         bag.seal(|| 8);
@@ -574,14 +583,14 @@ mod tests {
     fn an_adopted_bag_is_empty_and_its_objects_keep_their_stamps() {
         let (mut bag, mut other) = (filled(3), filled(BLOCK + 1));
         bag.adopt(&mut other, || 9);
-        assert_eq!((other.fresh(), other.ripe(), other.fresh_bytes()), (0, 0, 0));
-        assert_eq!(bag.fresh(), BLOCK + 4);
+        assert_eq!((other.fresh(), other.ripe()), (Load::default(), 0));
+        assert_eq!(bag.fresh().objects, BLOCK + 4);
         bag.push(object(100), || 0).unwrap();
         assert!(!bag.ripen(|stamp| stamp == 9));
         assert!(bag.ripen(|stamp| stamp == 0));
         assert_eq!(bag.ripe(), BLOCK);
         assert!(bag.ripen(|stamp| stamp == 9));
-        assert_eq!((bag.fresh(), bag.ripe()), (4, BLOCK + 1));
+        assert_eq!((bag.fresh().objects, bag.ripe()), (4, BLOCK + 1));
     }
 
     #[test]

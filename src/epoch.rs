@@ -319,7 +319,7 @@ impl Ripens<Progress> for State {
             // Others' advances serve as well.
             let epoch = Self::epoch(self.records.opening.load(Ordering::Relaxed));
             if record.extra.advanced_to.replace(epoch) != epoch && due == Due::Now {
-                record.with_bag(|bag| record.mark(bag));
+                record.with_bag(|bag| record.has_seen_to(bag.fresh()));
                 return more;
             }
             let mut moved = 0;
@@ -338,7 +338,7 @@ impl Ripens<Progress> for State {
             // way of the second advance. Else, whatever has come of it, the next attempt is after as
             // many objects more: so a stalled reader does not make every retire look at all records.
             if last == Advance::Moved || (last == Advance::Obstructed && moved == 0) {
-                record.with_bag(|bag| record.mark(bag));
+                record.with_bag(|bag| record.has_seen_to(bag.fresh()));
             }
             more
         }
@@ -352,7 +352,7 @@ impl Ripens<Progress> for State {
                 self.advance(record, true);
                 self.ripen_old(record);
             }
-            record.with_bag(|bag| record.mark(bag));
+            record.with_bag(|bag| record.has_seen_to(bag.fresh()));
         }
     }
 }

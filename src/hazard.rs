@@ -48,15 +48,16 @@
 //!
 //! Let N be the number of records: one for each thread that has used the domain and still runs, at
 //! the time when there were most of them, and up to as many again if threads collect meanwhile (who
-//! retires while another looks into its bag borrows a record). Let H be the number of all their
-//! slots ([`SLOTS`] a record, and as many for each block beside that scans look at, when there
-//! were most of them), B the largest batch (the builder's `max_batch`, or 4096), B' = max(B, 2 H), L
+//! retires while another looks into its bag borrows a record), or exit (what they left is another's, and
+//! counts as one record more, until that one has freed it). Let H be the number of all their slots
+//! ([`SLOTS`] a record, and as many for each block beside that scans look at, when there were most of
+//! them), B the largest batch (the builder's `max_batch`, or 4096), B' = max(B, 2 H), L
 //! the largest object's size (of a hash map's old table: with all its slots). Then at any time, whatever
 //! any thread does,
 //!
-//! > pending objects <= N * (4 B' + H + 16)
+//! > pending objects <= N * (2 B' + H + 16)
 //! >
-//! > pending bytes <= N * (4 MiB + 64 KiB + (H + 4) L)
+//! > pending bytes <= N * (2 MiB + 64 KiB + (H + 2) L)
 //!
 //! provided that threads which retire end their guards, or call [`Guard::reclaim`] in them (the
 //! structures do, after each operation that retires). Beyond it are:
@@ -69,18 +70,22 @@
 //! - nested guards of a thread that is exiting, each of which leases a record: they count in N as threads;
 //! - an idle thread where barriers are refused in mid-life (I6 of `record`).
 //!
-//! For: consider one record. What is fresh in its bag is scanned when there is a batch of B' objects,
-//! or of 1 MiB or less, more than at the last scan; if another thread is issuing a barrier then, at the latest
-//! when there is twice as much, as then this one issues a barrier itself. It is looked at after every
-//! 8 objects, or at once after one of 4 KiB or more. So between two scans r <= 2 B' + 8 objects are
-//! retired. Meanwhile 2 r of the ripe ones are freed, or all. Let k be what the last scan has kept, and
-//! R what was ripe after it. If R >= 2 r, then k + R has become less by r at the next scan, which adds
-//! r; else all of R is gone, and then k + R is k + r. As k is not more than H, k + R never exceeds
-//! H + 2 B' + 8, and with what was retired since, H + 4 B' + 16. The same holds of bytes, with r at
-//! most 2 MiB, and 32 KiB or L more. What is adopted from a thread that has exited is scanned and freed
-//! at once, as far as it can be, and is not there any more. A thread that sleeps or exits leaves what
-//! it has: this much, and no more. (After a time with many slots batches are as small as before, from
-//! the second scan on: the first one still comes when there is a large batch.)
+//! For: consider one record. Of what is in its bag, let k be what its last scan has kept; that is not
+//! more than H, as one snapshot has it all. Let f be what else is fresh, and R what is ripe. The bag is
+//! looked at after every 8 objects, or at once after one of 4 KiB or more.
+//!
+//! - Once f is B' objects, or 1 MiB or less, such a look scans, unless another thread is issuing a
+//!   barrier just then. When it is twice as much, the look issues a barrier itself, whatever others do,
+//!   and leaves f = 0. So after a look f <= 2 B' + 8.
+//! - Then it frees twice as many objects as were retired since the last look, or all that are ripe. If
+//!   some are left, k + f + R has become less, though as much was retired; if none is, it is k + f.
+//!
+//! So after a look k + f + R <= H + 2 B' + 8, and before the next one there are 8 more. The same holds of
+//! bytes, with at most 2 MiB before a barrier, and 32 KiB and L more for each 8. What is adopted from a
+//! thread that has exited is scanned and freed in the same look, or as many others that are ripe: k + f + R
+//! is not more after it. A thread that sleeps or exits leaves what it has: this much, and no more. (After a
+//! time with many slots batches are as small as before, from the second scan on: the first one still comes
+//! when there is a large batch.)
 //!
 //! [`Guard::reclaim`]: crate::Guard::reclaim
 //!
@@ -101,7 +106,7 @@ use core::cell::{Cell, UnsafeCell};
 use core::fmt;
 use core::ptr::{self, NonNull};
 
-use crate::bag::Bag;
+use crate::bag::{Bag, Load};
 use crate::barrier;
 use crate::builder::{Configurable, Settings};
 use crate::record::{Due, More, Record};
@@ -128,9 +133,9 @@ pub const SLOTS: usize = if MODEL { 2 } else { 8 };
 /// B' = max(B, 2 H); and L the largest object's size (a hash map's table among them, 8 bytes for each of
 /// its slots). Then
 ///
-/// > pending objects <= N * (4 B' + H + 16)
+/// > pending objects <= N * (2 B' + H + 16)
 /// >
-/// > pending bytes <= N * (4 MiB + 64 KiB + (H + 4) L)
+/// > pending bytes <= N * (2 MiB + 64 KiB + (H + 2) L)
 ///
 /// provided that threads which retire end their guards now and then, or call
 /// [`Guard::reclaim`](crate::Guard::reclaim); the structures do.
@@ -565,7 +570,7 @@ impl State {
         if !self.records.iter().all(|other| self.records.is_reliable(other, other.seen())) {
             // Not again before there is as much more: a thread that has not heard of the refusal may
             // be idle for long. SAFETY: the caller's.
-            unsafe { record.with_bag(|bag| record.mark(bag)) };
+            unsafe { record.with_bag(|bag| record.has_seen_to(bag.fresh())) };
             return;
         }
         // SAFETY: the owner's; no user code runs meanwhile, and nothing here comes back here.
@@ -581,13 +586,15 @@ impl State {
         };
         record.count_collection();
         let sift = |bag: &mut Bag| {
-            if is_complete && snapshot.is_empty() {
-                bag.ripen(|stamp| stamp < finished);
+            let is_old_enough = |stamp| stamp < finished;
+            let kept = if is_complete && snapshot.is_empty() {
+                bag.ripen(is_old_enough);
+                Load::default()
             } else {
-                bag.sift(|stamp| stamp < finished, is_protected, || self.stamp());
-            }
-            // SAFETY: the caller's.
-            unsafe { record.mark(bag) };
+                bag.sift(is_old_enough, is_protected, || self.stamp())
+            };
+            // What was not looked at is still due (the bound). SAFETY: the caller's.
+            unsafe { record.has_seen_to(kept) };
         };
         // SAFETY: the caller's.
         unsafe { record.with_bag(sift) };
@@ -634,20 +641,21 @@ impl Ripens<Slots> for State {
             if due == Due::Not || (due == Due::Now && barriers.is_busy()) {
                 return More::NOTHING;
             }
-            // All of it: the bound.
-            let adopted = More { objects: self.records.adopt(self, record), bytes: u64::MAX };
+            let adopted = self.records.adopt(self, record);
+            // What was adopted is looked at now, and freed at once: the bound.
+            let is_urgent = due >= Due::Urgently || adopted > 0;
             // Others' barriers may have been enough for the greater part.
             let finished = barriers.finished();
             let served = record.with_bag(|bag| bag.sealed(|stamp| stamp < finished)).unwrap_or(0);
-            if due == Due::Now && served >= batch / 2 && served > 0 {
+            if !is_urgent && served >= batch / 2 && served > 0 {
                 self.scan(record, finished);
-                return adopted;
+                return More::NOTHING;
             }
             record.with_bag(|bag| bag.seal(|| self.stamp()));
-            if let Some(finished) = self.records.heavy(record, due >= Due::Urgently) {
+            if let Some(finished) = self.records.heavy(record, is_urgent) {
                 self.scan(record, finished);
             }
-            adopted
+            More { objects: adopted, bytes: u64::MAX }
         }
     }
 

@@ -60,7 +60,7 @@ use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use core::slice;
 
-use crate::bag::Bag;
+use crate::bag::{Bag, Load};
 use crate::barrier;
 use crate::biased::Biased;
 use crate::builder::Settings;
@@ -92,19 +92,6 @@ const NOBODY: usize = 0;
 
 /// In `Record::owner` when the domain is gone.
 pub(crate) const DOMAIN_GONE: usize = usize::MAX;
-
-/// Fresh objects, and their bytes.
-#[derive(Clone, Copy, Debug, Default)]
-struct Load {
-    objects: usize,
-    bytes: usize,
-}
-
-impl Load {
-    fn of(bag: &Bag) -> Self {
-        Self { objects: bag.fresh(), bytes: bag.fresh_bytes() }
-    }
-}
 
 /// Whether it is time to do something about what is fresh in a bag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -138,8 +125,8 @@ pub(crate) struct Record<X> {
     pub(crate) bag: Biased<Bag>,
     /// Owner's: how many objects and bytes had been retired at the last attempt to free some.
     tidied_at: Cell<(u64, u64)>,
-    /// Owner's: what was fresh in the bag when its owner last did something about it.
-    mark: Cell<Load>,
+    /// Owner's: of what is fresh in the bag, that about which its owner has done something.
+    seen_to: Cell<Load>,
     /// Owner's: whether there was no memory for the bag's reserve.
     pub(crate) reserve_is_missing: Cell<bool>,
     /// Owner's: whether it is freeing what is ripe.
@@ -188,7 +175,7 @@ impl<X: Default> Record<X> {
             owner: AtomicUsize::new(NOBODY),
             bag: Biased::new(bag),
             tidied_at: Cell::new((0, 0)),
-            mark: Cell::new(Load::default()),
+            seen_to: Cell::new(Load::default()),
             reserve_is_missing: Cell::new(!reserve_is_there),
             freeing: Freeing::default(),
             number: Cell::new(thread::NONE),
@@ -488,7 +475,7 @@ impl<X> Record<X> {
     /// The calling thread is the owner, and has no section open.
     pub(crate) unsafe fn give_up(&self) {
         // SAFETY: the caller's.
-        let left = unsafe { self.with_bag(|bag| bag.fresh() + bag.ripe()) };
+        let left = unsafe { self.with_bag(|bag| bag.fresh().objects + bag.ripe()) };
         // If somebody is looking into the bag, something may be left.
         self.left.store(left.unwrap_or(1), counter::Relaxed);
         let number = self.number.replace(thread::NONE);
@@ -646,12 +633,12 @@ impl<X> Record<X> {
     /// # Safety
     /// The calling thread is the owner.
     pub(crate) unsafe fn due(&self, bag: &Bag, batch: usize) -> Due {
-        let (now, mark) = (Load::of(bag), self.mark.get());
+        let (now, seen_to) = (bag.fresh(), self.seen_to.get());
         // There may be less than there was, as others have taken it.
-        let mark =
-            Load { objects: now.objects.min(mark.objects), bytes: now.bytes.min(mark.bytes) };
-        self.mark.set(mark);
-        let (objects, bytes) = (now.objects - mark.objects, now.bytes - mark.bytes);
+        let seen_to =
+            Load { objects: now.objects.min(seen_to.objects), bytes: now.bytes.min(seen_to.bytes) };
+        self.seen_to.set(seen_to);
+        let (objects, bytes) = (now.objects - seen_to.objects, now.bytes - seen_to.bytes);
         let batch_bytes =
             batch.saturating_mul(BYTES_PER_OBJECT).clamp(MIN_BATCH_BYTES, MAX_BATCH_BYTES);
         if bytes >= 2 * MAX_BATCH_BYTES {
@@ -665,12 +652,12 @@ impl<X> Record<X> {
         }
     }
 
-    /// Says that something was done about what is fresh in the bag.
+    /// Says about how much of what is fresh in the bag something was done.
     ///
     /// # Safety
     /// The calling thread is the owner.
-    pub(crate) unsafe fn mark(&self, bag: &Bag) {
-        self.mark.set(Load::of(bag));
+    pub(crate) unsafe fn has_seen_to(&self, load: Load) {
+        self.seen_to.set(load);
     }
 
     /// How much is to be freed now, so that freeing keeps up with retiring: twice as much as was

@@ -528,11 +528,15 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
 
     /// Moves what is in the bag of one thread that has exited to the bag of `record`; says how many
     /// objects that is. It begins where the last look has ended: so threads that come and go, and leave
-    /// something each time, do not hide what others have left.
+    /// something each time, do not hide what others have left. Within a drop nothing is moved: it would
+    /// wait for the outer call.
     ///
     /// # Safety
     /// The calling thread owns the record.
     pub(crate) unsafe fn adopt(&self, scheme: &impl Ripens<X>, record: &Record<X>) -> usize {
+        if record.freeing.is_under_way() {
+            return 0;
+        }
         let start = record.adopts_from.get();
         let all = || self.iter().enumerate();
         for (index, other) in all().skip(start).chain(all().take(start)) {
@@ -584,7 +588,7 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     /// # Safety
     /// The calling thread owns the record.
     unsafe fn move_to(scheme: &impl Ripens<X>, record: &Record<X>, from: &mut Bag) -> usize {
-        let objects = from.fresh() + from.ripe();
+        let objects = from.fresh().objects + from.ripe();
         // If another thread is looking into our bag, all stays where it is. SAFETY: the caller's.
         let moved = unsafe { record.with_bag(|bag| bag.adopt(from, || scheme.stamp())) };
         if moved.is_some() { objects } else { 0 }

@@ -91,8 +91,10 @@ struct Case {
     shields: usize,
     /// Objects that each thread retires.
     retired: usize,
-    /// And under how many guards.
+    /// And so many in one guard.
     per_guard: usize,
+    /// How many threads do so, one after the other, for each of the writers.
+    lives: usize,
 }
 
 impl Case {
@@ -103,8 +105,8 @@ impl Case {
         let slots = records + (self.stalled * blocks) as u64;
         let slots = slots * SLOTS as u64;
         let batch = u64::max(self.max_batch as u64, 2 * slots);
-        let objects = records * (4 * batch + 2 * slots);
-        let bytes = records * (4 * (1 << 20) + (4 + 2 * slots) * bytes_each);
+        let objects = records * (2 * batch + slots + 16);
+        let bytes = records * ((2 << 20) + (64 << 10) + (slots + 2) * bytes_each);
         (objects, bytes.min(objects * bytes_each))
     }
 
@@ -122,7 +124,7 @@ impl Case {
         thread::scope(|scope| {
             let writer = |seed: usize| {
                 let mut at = seed;
-                let mut left = self.retired;
+                let mut left = self.retired / self.lives;
                 while left > 0 {
                     let guard = domain.pin();
                     for _ in 0..self.per_guard.min(left) {
@@ -146,6 +148,9 @@ impl Case {
             for seed in 0..self.writers {
                 threads.push(scope.spawn(move || {
                     meeting.wait();
+                    for _ in 1..self.lives {
+                        thread::scope(|life| drop(life.spawn(|| writer(seed))));
+                    }
                     writer(seed);
                     // Idle, with what is in its bag.
                     meeting.wait();
@@ -195,7 +200,11 @@ impl Case {
             (most_pending, most_bytes) = sampler.join().expect("it is well");
         });
         // Those above, this thread, and one record more (a lease).
-        let records = (self.writers + self.stalled + 3) as u64;
+        let mut records = (self.writers + self.stalled + 3) as u64;
+        if self.lives > 1 {
+            // Those that wait for their last life, and what others have left.
+            records = 2 * (records + self.writers as u64);
+        }
         assert!(most_threads.into_inner() <= records);
         let each = (size_of::<Object<BYTES>>() + 16) as u64;
         let (objects, bytes) = self.bound(records, each);
@@ -231,6 +240,7 @@ const USUAL: Case = Case {
     shields: 4,
     retired: sized(200_000, 30_000, 24),
     per_guard: 1,
+    lives: 1,
 };
 
 #[test]
@@ -251,6 +261,12 @@ fn hazard_with_batches_of_one() {
 #[test]
 fn hazard_with_many_objects_to_a_guard() {
     Case { max_batch: 64, per_guard: 1000, ..USUAL }.run::<8>();
+}
+
+#[test]
+fn hazard_with_threads_that_come_and_go() {
+    let lives = sized(1_000, 100, 3);
+    Case { max_batch: 64, lives, ..USUAL }.run::<8>();
 }
 
 #[test]

@@ -23,11 +23,11 @@ impl<C> Shared<C> {
     }
 }
 
-/// One record's share of the bound in the head of `src/hazard.rs`: 4 B' + H + 16, for 4 threads and as
+/// One record's share of the bound in the head of `src/hazard.rs`: 2 B' + H + 16, for 4 threads and as
 /// many records again for those who collect.
 const SHARE: u64 = {
     let slots = 8 * sexton::hazard::SLOTS as u64;
-    4 * (2 * slots) + slots + 16
+    2 * (2 * slots) + slots + 16
 };
 
 /// While a thread has stopped, others may do what they like: with a scheme that is bounded, what waits

@@ -17,7 +17,7 @@ pub const HAZARD_BOUND: f64 = {
     const RECORDS: u32 = 3;
     const SLOTS: u32 = 8 * RECORDS;
     const BATCH: u32 = if 2 * SLOTS > 4096 { 2 * SLOTS } else { 4096 };
-    (RECORDS * (4 * BATCH + 2 * SLOTS)) as f64
+    (RECORDS * (2 * BATCH + SLOTS + 16)) as f64
 };
 
 /// How many objects a structure reclaims at the end of an operation.
