@@ -88,8 +88,8 @@ impl<S> Builder<S> {
     }
 
     /// At most so many objects that a thread has retired share one heavy barrier (at least one; the
-    /// default is 4096, and epochs use no more than 1536). The domain uses fewer where barriers are
-    /// cheap.
+    /// default is 4096, and epochs use no more than 1536, or as many as there were threads at a time). The
+    /// domain uses fewer where barriers are cheap.
     ///
     /// Fewer objects wait then, and each costs more: a barrier takes from half a microsecond to
     /// some 20, during which other threads are interrupted.

@@ -11,8 +11,8 @@
 //!
 //! - *Protect*: load the pointer; write its address into the slot; light barrier; load again,
 //!   compare; if it has changed, start again.
-//! - *Clear*: write null into the slot. A slot whose shield is gone is not cleared at once, but when
-//!   it is leased again or the guard ends: it may keep an object meanwhile.
+//! - *Clear*: write null into the slot. A slot whose shield is gone is not cleared at once: it keeps its
+//!   object until its next shield protects another, or the guard ends.
 //! - *Retire*: put the object into the thread's own bag. Each full block of the bag is stamped with
 //!   the number of heavy barriers begun, read after a full fence: a ticket.
 //! - *Scan*, when a batch is full: heavy barrier, unless others have issued one since for the greater
@@ -62,9 +62,9 @@
 //! provided that threads which retire end their guards, or call [`Guard::reclaim`] in them (the
 //! structures do, after each operation that retires). Beyond it are:
 //!
-//! - what is retired from within the `Drop`s of objects that are being freed, into the same domain: it stays
-//!   due, and is freed by who retires next when the outer call is over (a call frees twice what was
-//!   retired, so its drops may retire many times that);
+//! - what is retired from within the `Drop`s of objects that are being freed, into the same domain, or from
+//!   four drops within one another on, into any: it stays due, and is freed when the thread retires next
+//!   after the outer call (a call frees twice what was retired, so its drops may retire many times that);
 //! - what a thread has gathered from all that sleeps within `collect`, in a `Drop` or in the allocator: with
 //!   many such at a time, each may have gathered as much;
 //! - nested guards of a thread that is exiting, each of which leases a record: they count in N as threads;
@@ -114,7 +114,7 @@ use crate::records::{Records, Ripens};
 use crate::retired::{Retired, Vtable};
 use crate::scheme::{GlobalScheme, Protection, Scheme, Stats};
 use crate::sync::counter::{self, AtomicUsize as Hint};
-use crate::sync::{AtomicPtr, MODEL, Ordering, fence, null_pointers};
+use crate::sync::{AtomicPtr, MODEL, Ordering, compiler_fence, fence, null_pointers};
 use crate::thread::{self, ProcessWide};
 
 /// Slots in a block: what a guard has at hand.
@@ -141,7 +141,7 @@ pub const SLOTS: usize = if MODEL { 2 } else { 8 };
 /// [`Guard::reclaim`](crate::Guard::reclaim); the structures do.
 ///
 /// Beyond it are: what is retired from within the `Drop`s of objects that are being freed, until the
-/// operation that frees them is over; what a thread had gathered from all that stays within
+/// thread retires something later, or another one collects; what a thread had gathered from all that stays within
 /// [`collect`](crate::Reclaimer::collect), in a `Drop` or in the allocator; guards of a thread that is
 /// exiting, within one another, each of which counts as a thread; and, where the platform begins to refuse
 /// barriers in mid-life (a sandbox that is entered after the start), what waits for a thread that had used
@@ -292,7 +292,10 @@ impl Pile {
         // SAFETY: from a box that lives as long as the record.
         let above = unsafe { top.as_ref() }.map_or(&self.bottom, |top| &top.above);
         if above.get().is_null() {
-            above.set(Box::into_raw(Box::new(InPile(Block::above(top)))).cast());
+            let new = Box::into_raw(Box::new(InPile(Block::above(top))));
+            // A child of `fork` may be born here: what it finds is complete.
+            compiler_fence(Ordering::Release);
+            above.set(new.cast());
         }
         let new = above.get();
         // Release: publishes the block. A scan that does not see it is before its use (the head).
@@ -818,7 +821,8 @@ unsafe impl Scheme for Hazard {
 
     unsafe fn after_fork_in_child(domain: &State) {
         let clear = |slots: &Slots| {
-            // SAFETY: the owner does not exist here; it may have been in the middle of something.
+            // Its owner may have been in the middle of growing it. SAFETY: that thread does not exist,
+            // and no other one touches it; the old one is not dropped.
             unsafe { slots.snapshot.get().write(Vec::new()) };
             for block in slots.blocks() {
                 block.clear(ALL_FREE);
@@ -826,9 +830,6 @@ unsafe impl Scheme for Hazard {
             slots.inner.put_aside();
             slots.more.put_aside();
             slots.more_leased.set(0);
-            // Its owner may have been in the middle of growing it. SAFETY: that thread does not exist,
-            // and no other one touches it; the old one is not dropped.
-            unsafe { slots.snapshot.get().write(Vec::new()) };
         };
         // SAFETY: the caller's.
         unsafe { domain.records.after_fork_in_child(clear) }
@@ -874,6 +875,8 @@ impl Configurable for Hazard {
 #[cfg(all(test, not(any(loom, crossbeam_loom, shuttle))))]
 mod tests {
     use super::*;
+    use crate::bag::BLOCK;
+    use crate::barrier::Issued;
     use crate::{Atomic, Guard, Ptr, Reclaimer};
 
     type Shield<'g> = crate::Shield<'g, usize, Hazard>;
@@ -986,5 +989,59 @@ mod tests {
             // The record's own, and that of guards within others.
             assert_eq!(blocks(&links.domain), 2);
         }
+    }
+
+    /// Retires so many objects, under one guard.
+    fn retire(guard: &Guard<'_, Hazard>, objects: usize) {
+        for at in 0..objects {
+            // SAFETY: made in this domain, and known to nobody else.
+            unsafe { guard.retire(guard.owned(at).into_ptr()) };
+        }
+    }
+
+    /// Has a barrier pass all tickets up to now, which are not greater than what is returned.
+    fn pass_a_ticket(barriers: &barrier::Barriers) -> u64 {
+        let ticket = barriers.ticket();
+        while barriers.finished() <= ticket {
+            assert_ne!(barriers.issue(true), Issued::Refused);
+        }
+        ticket
+    }
+
+    /// What a barrier has not served is still due: else it would wait for a batch more.
+    #[test]
+    fn what_a_scan_has_not_looked_at_is_due() {
+        let domain = Domain::new();
+        let guard = domain.pin();
+        let (state, record) = (domain.domain(), domain.domain().mine().unwrap());
+        let barriers = state.records.barriers();
+        retire(&guard, BLOCK);
+        let passed = pass_a_ticket(barriers);
+        retire(&guard, BLOCK);
+        // SAFETY: the calling thread's own record, and no user code runs.
+        let (fresh, due) = unsafe {
+            state.scan(record, passed + 1);
+            record.with_bag(|bag| (bag.fresh().objects, record.due(bag, BLOCK))).unwrap()
+        };
+        assert_eq!((fresh, due), (BLOCK, Due::Now));
+    }
+
+    /// What exited threads have left is looked at by who adopts it, though it is younger than others'
+    /// last barrier.
+    #[test]
+    fn what_is_adopted_is_looked_at() {
+        let domain = crate::hazard::Builder::new().max_batch(2 * BLOCK).build();
+        let guard = domain.pin();
+        retire(&guard, BLOCK);
+        pass_a_ticket(domain.domain().records.barriers());
+        std::thread::scope(|scope| {
+            scope.spawn(|| retire(&domain.pin(), 5)).join().expect("it is well");
+        });
+        retire(&guard, BLOCK);
+        guard.reclaim(8);
+        let record = domain.domain().mine().unwrap();
+        // SAFETY: the calling thread's own record, and no user code runs.
+        let fresh = unsafe { record.with_bag(|bag| bag.fresh().objects) };
+        assert_eq!(fresh, Some(0));
     }
 }

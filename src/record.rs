@@ -31,8 +31,9 @@
 //! - **I2.** *Leases.* A thread that has no record of its own, because it is exiting or because
 //!   somebody is looking into the one with its number, takes any that nobody owns, for one section.
 //! - **I3.** A thread that exits with sections open (a guard was forgotten, or lives in another
-//!   thread-local) keeps the record, and the last of these sections gives it up. So it does the thread's
-//!   number: who got that while the place is taken would have to lease a record for each section.
+//!   thread-local) keeps the record, and the last of these sections gives it up. The thread's number goes
+//!   back with it, at the latest with the domain: who got that while the place is taken would have to
+//!   lease a record for each section.
 //! - **I4.** All stores to the word are Release: who reads (Acquire) that a section has ended, or
 //!   that a later one has begun, comes after all that was done in it.
 //! - **I5.** After 2¹³ - 1 sections within one another the count stays where it is, and the record's
@@ -59,6 +60,7 @@ use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use core::slice;
+use std::sync::Arc;
 
 use crate::bag::{Bag, Load};
 use crate::barrier;
@@ -69,7 +71,7 @@ use crate::recycler::{self, Recycler};
 use crate::retired::{Retired, Vtable};
 use crate::sync::counter::{self, AtomicU64 as Counter, AtomicUsize as Hint};
 use crate::sync::{AtomicUsize, MODEL, Ordering, fence};
-use crate::thread::{self, Freeing, Kept};
+use crate::thread::{Freeing, Kept, Number};
 
 /// The open sections of a record.
 pub(crate) const OPEN: usize = (1 << 13) - 1;
@@ -131,13 +133,13 @@ pub(crate) struct Record<X> {
     pub(crate) reserve_is_missing: Cell<bool>,
     /// Owner's: whether it is freeing what is ripe.
     pub(crate) freeing: Freeing,
-    /// Owner's: the number that goes back with the record (I3).
-    number: Cell<usize>,
+    /// Owner's: a number that goes back with the record (I3).
+    number: Cell<Option<Arc<Number>>>,
     /// Owner's: the record at which the next look for what exited threads have left begins.
     pub(crate) adopts_from: Cell<usize>,
     /// How many objects are in the bag of a record that nobody owns; a hint.
     left: Hint,
-    /// Whether a thread that has exited may have kept memory here for later; a hint.
+    /// Whether who has given the record up may have kept memory here for later; a hint.
     kept: Hint,
     /// Whether nodes' blocks are used again.
     recycles: bool,
@@ -178,7 +180,7 @@ impl<X: Default> Record<X> {
             seen_to: Cell::new(Load::default()),
             reserve_is_missing: Cell::new(!reserve_is_there),
             freeing: Freeing::default(),
-            number: Cell::new(thread::NONE),
+            number: Cell::new(None),
             adopts_from: Cell::new(0),
             left: Hint::new(0),
             kept: Hint::new(0),
@@ -393,6 +395,11 @@ impl<X> Record<X> {
         }
     }
 
+    /// Whether the owner has the record only for a while.
+    pub(crate) fn is_leased(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & LEASED != 0
+    }
+
     /// Sets a flag in the word of a section of the owner's.
     #[inline]
     pub(crate) fn flag(&self, flag: usize) {
@@ -478,10 +485,10 @@ impl<X> Record<X> {
         let left = unsafe { self.with_bag(|bag| bag.fresh().objects + bag.ripe()) };
         // If somebody is looking into the bag, something may be left.
         self.left.store(left.unwrap_or(1), counter::Relaxed);
-        let number = self.number.replace(thread::NONE);
+        let number = self.number.take();
         // Release: I1.
         self.owner.store(NOBODY, Ordering::Release);
-        thread::give_back(number);
+        drop(number);
     }
 
     /// Whether nobody owns the record, and there is something in its bag.
@@ -489,7 +496,13 @@ impl<X> Record<X> {
         !self.is_owned() && self.left.load(counter::Relaxed) > 0
     }
 
-    /// Whether a thread that has exited may have kept memory here for later.
+    /// Says that memory may have been kept here for later by who gives the record up.
+    pub(crate) fn may_keep_memory(&self) {
+        // In a model there is none, but for nodes' blocks.
+        self.kept.store(usize::from(self.recycles || !MODEL), counter::Relaxed);
+    }
+
+    /// Whether who has given the record up may have kept memory here for later.
     pub(crate) fn keeps_memory(&self) -> bool {
         self.kept.load(counter::Relaxed) > 0
     }
@@ -499,11 +512,13 @@ impl<X> Record<X> {
     /// # Safety
     /// The calling thread is the owner.
     pub(crate) unsafe fn free_what_is_kept(&self) {
-        self.kept.store(0, counter::Relaxed);
         // SAFETY: the caller's; no user code runs.
-        unsafe {
-            self.with_bag(Bag::shrink);
+        let shrunk = unsafe {
             (*self.recycler.get()).clear();
+            self.with_bag(Bag::shrink)
+        };
+        if shrunk.is_some() {
+            self.kept.store(0, counter::Relaxed);
         }
     }
 
@@ -581,8 +596,9 @@ impl<X> Record<X> {
 
     /// Frees a portion of the ripe objects; says how many.
     ///
-    /// Called from within the drop of an object that is being freed from this very record, it frees only
-    /// what needs no drop: all else waits for the outer call.
+    /// Called from within the drop of an object that is being freed from this very record, or from within the
+    /// drops of several others, it frees only what needs no drop and is near at hand: all else waits for
+    /// the outer call, and then for the next that retires.
     ///
     /// # Safety
     /// The calling thread is the owner.
@@ -724,27 +740,29 @@ impl Seen {
 }
 
 impl<X: Send + Sync> Kept for Record<X> {
-    fn thread_exits(&self, identity: usize, number: usize) -> bool {
+    fn thread_exits(&self, identity: usize) -> bool {
         // Relaxed: if it is this thread's, this thread wrote it.
         if self.owner.load(Ordering::Relaxed) != identity {
             return true;
         }
+        self.may_keep_memory();
         let is_idle = self.word_is_idle();
         if is_idle {
             // There may be something. The bag itself is not looked into: the domain may be going
             // at this very moment, and the record with it.
             self.left.store(1, counter::Relaxed);
-            // In a model there is none, but for nodes' blocks.
-            self.kept.store(usize::from(self.recycles || !MODEL), counter::Relaxed);
             // Release: I1.
             let _ =
                 self.owner.compare_exchange(identity, NOBODY, Ordering::Release, Ordering::Relaxed);
         } else {
             // I3.
-            self.number.set(number);
             self.flag(LEASED);
         }
         is_idle
+    }
+
+    fn keep_number(&self, number: Arc<Number>) {
+        self.number.set(Some(number));
     }
 
     fn is_useless(&self) -> bool {

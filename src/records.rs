@@ -19,7 +19,7 @@ use crate::counts::{Counts, add_alone};
 use crate::guard::RECLAIM_BUDGET;
 use crate::record::{DOMAIN_GONE, FULL, LEASED, More, OPEN, Portion, Record, Seen};
 use crate::retired::Retired;
-use crate::rounds::Rounds;
+use crate::rounds::{Round, Rounds};
 use crate::scheme::Stats;
 use crate::segments::Segments;
 use crate::sync::counter::{self, AtomicUsize as Hint};
@@ -316,6 +316,7 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         if word & LEASED != 0 && word & OPEN == 0 {
             // Release: I4.
             record.word.store(word & FULL, Ordering::Release);
+            record.may_keep_memory();
             // SAFETY: the caller's, and no section is open.
             unsafe { record.give_up() };
         }
@@ -343,6 +344,7 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
                 self.reclaim_now(scheme, record, RECLAIM_BUDGET);
             }
             if ended.leased {
+                record.may_keep_memory();
                 record.give_up();
             }
         }
@@ -499,6 +501,7 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         unsafe {
             scheme.ripen_all(record);
             record.free_plain(Portion::ALL);
+            (*record.recycler.get()).clear();
             let Err(Refused::Claimed(retired) | Refused::NoMemory(retired)) =
                 Self::push(scheme, record, retired)
             else {
@@ -642,7 +645,9 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
                 record.free_ripe(Portion::of_objects(ripe));
                 record.with_bag(Bag::shrink);
             }
-            record.counts.retired_so_far() != retired
+            // What is retired from within a lease, another one has.
+            let has_heirs = record.is_leased() || record.counts.retired_so_far() != retired;
+            if has_heirs { Round::WithHeirs } else { Round::Whole }
         };
         self.free_what_is_kept();
         let round = || self.with_record(|record| record.while_collecting(round));
@@ -676,7 +681,7 @@ impl<X> Records<X> {
         for record in self.iter() {
             // SAFETY: the caller's: who was at work on it does not exist here.
             unsafe { record.bag.reset(Bag::new()) };
-            if record.owner.load(Ordering::Relaxed) == identity {
+            if !record.is_owned() || record.owner.load(Ordering::Relaxed) == identity {
                 continue;
             }
             clear(&record.extra);

@@ -109,18 +109,23 @@ pub(crate) fn claim_number() -> Option<usize> {
     }
 }
 
-/// Gives a number back, if it is one.
-pub(crate) fn give_back(number: usize) {
-    if number != NONE {
-        numbers(|numbers| numbers.give_back(number));
+/// The number of a thread that is exiting; it goes back when nobody has it any more.
+#[derive(Debug)]
+pub(crate) struct Number(usize);
+
+impl Drop for Number {
+    fn drop(&mut self) {
+        numbers(|numbers| numbers.give_back(self.0));
     }
 }
 
 /// A record that a thread has taken for as long as it runs.
 pub(crate) trait Kept {
-    /// The thread of this identity, which has this number, exits. False if the record stays its own for
-    /// a while; then it gives the number back, too.
-    fn thread_exits(&self, identity: usize, number: usize) -> bool;
+    /// The thread of this identity exits. False if the record stays its own for a while.
+    fn thread_exits(&self, identity: usize) -> bool;
+
+    /// Has the record keep the number of its thread, which has just exited, as long as it stays that one's.
+    fn keep_number(&self, number: Arc<Number>);
 
     /// Whether its domain is gone.
     fn is_useless(&self) -> bool;
@@ -149,16 +154,21 @@ impl Exit {
         let mut kept = self.kept.borrow_mut();
         if kept.len() == kept.capacity() {
             // Before the list grows: so a thread that has met many domains remembers few.
-            kept.retain(|record| {
-                let useless = record.is_useless();
-                #[cfg(any(loom, crossbeam_loom))]
-                if useless {
-                    record.share_ends();
-                }
-                !useless
-            });
+            Self::let_go(&mut kept, |record| record.is_useless());
         }
         kept.push(record);
+    }
+
+    /// Drops the shares of those that are `done`.
+    fn let_go(kept: &mut Vec<Arc<dyn Kept>>, done: impl Fn(&dyn Kept) -> bool) {
+        kept.retain(|record| {
+            let is_done = done(&**record);
+            #[cfg(any(loom, crossbeam_loom))]
+            if is_done {
+                record.share_ends();
+            }
+            !is_done
+        });
     }
 }
 
@@ -169,16 +179,19 @@ impl Drop for Exit {
             this.number.set(GONE);
         };
         this(forget, ());
-        let mut number = self.number.get();
-        for record in self.kept.get_mut().drain(..) {
-            if !record.thread_exits(self.identity.get(), number) {
-                // A successor would find the place taken.
-                number = NONE;
-            }
-            #[cfg(any(loom, crossbeam_loom))]
-            record.share_ends();
+        if self.number.get() == NONE {
+            return;
         }
-        give_back(number);
+        let number = Number(self.number.get());
+        let (kept, identity) = (self.kept.get_mut(), self.identity.get());
+        Self::let_go(kept, |record| record.thread_exits(identity));
+        if kept.is_empty() {
+            return;
+        }
+        // A successor would find the places taken.
+        let number = Arc::new(number);
+        kept.iter().for_each(|record| record.keep_number(Arc::clone(&number)));
+        Self::let_go(kept, |_| true);
     }
 }
 
@@ -335,6 +348,32 @@ mod tests {
             .collect();
         // Other tests' threads have some, too; but none of these is in use any more.
         assert!(numbers.iter().max().unwrap() < &1000);
+    }
+
+    /// Threads forget guards, in domains that go later.
+    #[test]
+    #[cfg(not(shuttle))]
+    fn a_number_goes_back_at_the_latest_with_the_domain() {
+        use crate::{Domain, Epoch, Hazard, Reclaimer};
+
+        let threads = if cfg!(miri) { 10 } else { 1000 };
+        let kept: Vec<_> = (0..threads)
+            .map(|_| {
+                let (epoch, hazard) = (Domain::<Epoch>::new(), Domain::<Hazard>::new());
+                let thread = std::thread::spawn(move || {
+                    core::mem::forget(epoch.pin());
+                    core::mem::forget(hazard.pin());
+                    // They have kept the number of this thread.
+                    (epoch, hazard)
+                });
+                thread.join().unwrap()
+            })
+            .collect();
+        let claim = || std::thread::spawn(|| claim_number().unwrap()).join().unwrap();
+        let while_they_live = claim();
+        assert!(while_they_live >= threads, "{while_they_live} of {threads} is in use");
+        drop(kept);
+        assert!(claim() < while_they_live);
     }
 
     #[test]

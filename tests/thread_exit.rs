@@ -203,6 +203,60 @@ for_each_scheme! {
         }
     }
 
+    /// A thread that is exiting has no record of its own: what drops retire there goes somewhere else.
+    fn collecting_while_exiting_leaves_nothing(subject) {
+        struct Heir<R: Reclaimer>(u64, R, Tracked, Ledger);
+
+        impl<R: Reclaimer> Heir<R> {
+            fn new(after: u64, domain: &R, ledger: &Ledger) -> Self {
+                Self(after, domain.clone(), Tracked::new(ledger, after), ledger.clone())
+            }
+
+            fn retire(self) {
+                let domain = self.1.clone();
+                let stack = Stack::with_reclaimer(domain.clone());
+                stack.push(0);
+                stack.pop();
+                let guard = domain.pin();
+                let node = guard.owned(self).into_ptr();
+                // SAFETY: made in this domain, and known to nobody else.
+                unsafe { guard.retire(node) };
+            }
+        }
+
+        impl<R: Reclaimer> Drop for Heir<R> {
+            fn drop(&mut self) {
+                self.2.look();
+                if self.0 > 0 {
+                    Self::new(self.0 - 1, &self.1, &self.3).retire();
+                }
+            }
+        }
+
+        if !subject.is_isolated() || !subject.collects() {
+            return;
+        }
+        let (domain, ledger) = (subject.domain(), Ledger::new());
+        let (heir, same) = (Heir::new(3, &domain, &ledger), domain.clone());
+        let pending = Arc::new(Mutex::new(None));
+        let left = Arc::clone(&pending);
+        thread::spawn(move || {
+            EARLY.with(|at_exit| {
+                at_exit.0.borrow_mut().push(Box::new(move || {
+                    heir.retire();
+                    same.collect();
+                    *left.lock().unwrap() = Some(same.stats().pending);
+                }));
+            });
+            // So that the thread's record goes before that.
+            drop(domain.pin());
+        })
+        .join()
+        .expect("the thread itself is well");
+        assert_eq!(*pending.lock().unwrap(), Some(0));
+        ledger.assert_all_dead();
+    }
+
     fn thousands_of_short_threads_leave_nothing_pending(subject) {
         const THREADS: usize = sized(1000, 6);
         let (domain, ledger) = (subject.domain(), Ledger::new());

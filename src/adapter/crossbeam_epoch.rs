@@ -29,7 +29,7 @@ use crate::counts::Counts;
 #[cfg(feature = "crossbeam-epoch")]
 use crate::domain::Domain;
 use crate::retired::{Retired, Vtable};
-use crate::rounds::Rounds;
+use crate::rounds::{Round, Rounds};
 use crate::scheme::{GlobalScheme, GuardScoped, Protection, Scheme, Stats};
 use crate::sharded::Sharded;
 use crate::sync::counter::Arc;
@@ -264,7 +264,7 @@ unsafe impl Scheme for CrossbeamEpoch {
     fn collect(domain: &State) -> usize {
         Rounds::new(|| domain.stats()).run(IDLE_ROUNDS, || {
             domain.pin().flush();
-            true
+            Round::Part
         })
     }
 

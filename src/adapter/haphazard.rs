@@ -37,7 +37,7 @@ use haphazard::{Global, HazardPointer};
 use super::burial::bury;
 use crate::counts::Counts;
 use crate::retired::{Retired, Vtable, swallow_panic};
-use crate::rounds::Rounds;
+use crate::rounds::{Round, Rounds};
 use crate::scheme::{GlobalScheme, Protection, Scheme, Stats};
 use crate::sharded::Sharded;
 use crate::sync::counter::Arc;
@@ -381,7 +381,7 @@ unsafe impl Scheme for Haphazard {
                 });
             });
             bury_ripe(&ripe, usize::MAX);
-            true
+            Round::WithHeirs
         })
     }
 

@@ -80,7 +80,7 @@ enum Runner {
 }
 
 impl Runner {
-    const ALL: [(&'static str, Self); 8] = [
+    const ALL: [(&'static str, Self); 9] = [
         ("loom", Self::Model(Mode::Loom)),
         ("crossbeam_loom", Self::Model(Mode::CrossbeamLoom)),
         ("shuttle", Self::Shuttle),
@@ -88,6 +88,7 @@ impl Runner {
         ("bound", Self::File("--test=bound")),
         ("skip_map", Self::File("--test=skip_map")),
         ("skip_map_user_code", Self::File("--test=skip_map_user_code")),
+        ("thread_exit", Self::File("--test=thread_exit")),
         ("asan", Self::AddressSanitizer),
     ];
 }
