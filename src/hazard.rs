@@ -1030,7 +1030,7 @@ mod tests {
     /// last barrier.
     #[test]
     fn what_is_adopted_is_looked_at() {
-        let domain = crate::hazard::Builder::new().max_batch(2 * BLOCK).build();
+        let domain = Builder::new().max_batch(2 * BLOCK).build();
         let guard = domain.pin();
         retire(&guard, BLOCK);
         pass_a_ticket(domain.domain().records.barriers());
