@@ -232,10 +232,15 @@ impl Block {
     /// Ends all protections of the slots in the mask.
     #[inline(always)]
     fn clear(&self, mut slots: u32) {
-        while slots != 0 {
-            let slot = &self.slots[slots.trailing_zeros() as usize % SLOTS];
+        let clear = |slot: usize| {
             // Release: 2. of the module's head.
-            slot.store(ptr::null_mut(), Ordering::Release);
+            self.slots[slot % SLOTS].store(ptr::null_mut(), Ordering::Release);
+        };
+        // Most guards have used no more than two.
+        (0..2).filter(|slot| slots & (1 << slot) != 0).for_each(clear);
+        slots &= !0b11;
+        while slots != 0 {
+            clear(slots.trailing_zeros() as usize);
             slots &= slots - 1;
         }
     }

@@ -18,6 +18,7 @@ const AT_LEAST: usize = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Round {
     /// It has freed a part of what can be had.
+    #[cfg_attr(not(feature = "crossbeam-epoch"), allow(dead_code, reason = "ours free all of it"))]
     Part,
     /// It has freed all of it, whose drops may have retired more.
     WithHeirs,

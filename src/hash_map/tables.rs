@@ -171,7 +171,15 @@ impl<K, V> Tables<K, V> {
     /// The root table.
     #[inline]
     pub(super) fn root<'g, S: Scheme>(&self, guard: &'g Guard<'g, S>) -> Option<Held<'g, K, V, S>> {
-        let mut root = guard.shield();
+        self.root_by(guard.shield())
+    }
+
+    /// The same, by a shield that was there before: so the compiler sees which slots an operation has.
+    #[inline]
+    fn root_by<'g, S: Scheme>(
+        &self,
+        mut root: Shield<'g, Table<K, V>, S>,
+    ) -> Option<Held<'g, K, V, S>> {
         // M7.
         if root.protect(&self.root).is_null() { None } else { Some(Held(root)) }
     }
@@ -214,8 +222,8 @@ impl<K, V> Tables<K, V> {
         hash: u64,
         is: impl Fn(&Node<K, V>) -> bool,
     ) -> Option<NodeShield<'g, K, V, S>> {
-        let root = self.root(guard)?;
-        let mut entry = guard.shield();
+        let (root, mut entry) = (guard.shield(), guard.shield());
+        let root = self.root_by(root)?;
         match root.glance(hash, &mut entry, &is) {
             Some(search) => (search.end == End::Found).then_some(entry),
             None => self.find_closely(guard, root, entry, hash, is),
