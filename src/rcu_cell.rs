@@ -27,12 +27,12 @@ use crate::rcu_option::{Changed, RcuOption};
 /// # Progress
 /// `store` and `swap` are wait-free but for what the scheme does; `load` is wait-free with epochs
 /// and lock-free with hazard pointers, where it starts again when the value is replaced meanwhile;
-/// `update` is lock-free, `compare_exchange` as `store`. Readers of a value that does not change write
-/// nothing that anybody else reads, but for what their scheme has for each thread.
+/// `update` is lock-free, `compare_exchange` as two `load`s and a `store`. Readers of a value that does
+/// not change write nothing that anybody else reads, but for what their scheme has for each thread.
 ///
 /// # Linearization
 /// `load` at its last load of the link, `store` and `swap` at their swap, `update` and
-/// `compare_exchange` at their CAS.
+/// `compare_exchange` at their CAS, or, if the latter fails, at the load that found what it reports.
 ///
 /// # Memory
 /// One word, and one allocation for the value; replaced values wait for their last reader.
@@ -197,7 +197,8 @@ impl<T: Send + 'static, R: Reclaimer> RcuCell<T, R> {
     }
 
     /// Replaces the value by what `change` makes of it, in one atomic step. `change` runs again
-    /// when another thread has replaced the value meanwhile.
+    /// when the value was replaced meanwhile, by another thread or by itself (so if it does that each
+    /// time, it never ends).
     ///
     /// # Panics
     /// If `change` does (the value stays); aborts as [`Box::new`] does when there is no memory.
@@ -301,7 +302,7 @@ where
     /// and returns the new one.
     ///
     /// # Errors
-    /// What is there now, and the new value back.
+    /// What was there instead, and the new value back.
     ///
     /// # Panics
     /// Aborts as [`Box::new`] does when there is no memory.

@@ -16,8 +16,11 @@
 //! # Linearization
 //!
 //! `load` at its last load of the link, `store`, `swap` and `take` at their swap, `update` and
-//! `compare_exchange` at their CAS; a `compare_exchange` that fails at its failed CAS, or at its load
-//! of the link.
+//! `compare_exchange` at their CAS; a `compare_exchange` that fails at its last load of the link, which
+//! found what is reported, and that is not what was expected. So a failed CAS is no answer yet: what
+//! stood there may have gone again, and none is not another than none. It starts again then, and
+//! somebody has put a value where there was none, so it is lock-free. (Where a value was expected, that
+//! does not come back, I1 and I4: the second look is the last one.)
 //!
 //! # Orderings
 //!
@@ -47,6 +50,15 @@ use crate::sync::{Backoff, Ordering};
 /// leader.update(|old| old.map(|name| name.to_uppercase()));
 /// assert_eq!(leader.take().as_deref(), Some("ALICE"));
 /// ```
+///
+/// # Progress
+/// As that of [`RcuCell`](crate::RcuCell), but that a `compare_exchange` which expects `None` is lock-free
+/// only: it starts again when another thread has put a value in, and it is gone before this one sees it.
+///
+/// # Linearization
+/// `load` at its last load of the link, `is_none` at its only one; `store`, `swap` and `take` at their
+/// swap; `update` and `compare_exchange` at their CAS, or, if the latter fails, at the load that found
+/// what it reports.
 pub struct RcuOption<T, R: Reclaimer = Epoch> {
     link: Atomic<T>,
     reclaimer: R,
@@ -71,7 +83,7 @@ unsafe impl<T: Send + Sync, R: Reclaimer> Sync for RcuOption<T, R> {}
 /// ```
 #[derive(Debug)]
 pub struct Changed<C, N> {
-    /// What is there now.
+    /// What was there instead: never what was expected, also if that was none.
     pub current: C,
     /// What should have been put there.
     pub new: N,
@@ -236,7 +248,8 @@ impl<T: Send + 'static, R: Reclaimer> RcuOption<T, R> {
     }
 
     /// Replaces the value by what `change` makes of it, in one atomic step. `change` runs again
-    /// when another thread has replaced the value meanwhile.
+    /// when the value was replaced meanwhile, by another thread or by itself (so if it does that each
+    /// time, it never ends).
     ///
     /// # Panics
     /// If `change` does (the value stays); aborts as [`Box::new`] does when there is no memory.
@@ -420,21 +433,26 @@ impl<T, R: Reclaimer> RcuOption<T, R> {
     where
         T: Send + 'static,
     {
-        let mut shield = guard.shield();
-        // I4. What is exchanged, and retired, is what the link itself leads to: a reference may have
-        // been mapped, and its pointer is then good for reading a part of the node.
-        let found = shield.protect(&self.link);
         let expected = current.map_or_else(core::ptr::null_mut, Ref::as_raw);
-        let new = new.map(|value| guard.owned(value));
-        let exchanged = if core::ptr::eq(found.as_raw(), expected) {
-            self.exchange(guard, found, new)
-        } else {
-            Err(new)
-        };
-        exchanged.map_err(|new| Changed {
-            current: self.load_in(guard),
-            new: new.map(Owned::into_inner),
-        })
+        let mut new = new.map(|value| guard.owned(value));
+        let backoff = Backoff::new();
+        let mut shield = guard.shield();
+        loop {
+            // I4. What is exchanged, and retired, is what the link itself leads to: a reference may have
+            // been mapped, and its pointer is then good for reading a part of the node.
+            let found = shield.protect(&self.link);
+            if !core::ptr::eq(found.as_raw(), expected) {
+                let new = new.map(Owned::into_inner);
+                return Err(Changed { current: Self::found(shield), new });
+            }
+            match self.exchange(guard, found, new) {
+                Ok(new) => return Ok(new),
+                // It was another one at the CAS. Which, the next look says: if what was expected is
+                // there again, that was no failure.
+                Err(node) => new = node,
+            }
+            backoff.spin();
+        }
     }
 }
 
@@ -518,8 +536,11 @@ where
     /// Replaces the value if it is the very one that `current` refers to (not one that is only equal),
     /// or if there is none and `current` is `None`; returns the new one.
     ///
+    /// Lock-free: who expects `None` starts again when another thread has put a value in, and it is gone
+    /// before this one sees it.
+    ///
     /// # Errors
-    /// What is there now, and the new value back.
+    /// What was there instead, and the new value back. Who expected none is shown a value.
     ///
     /// # Panics
     /// Aborts as [`Box::new`] does when there is no memory.

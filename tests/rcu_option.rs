@@ -134,6 +134,27 @@ for_each_scheme! {
         subject.settle(domain, &ledger);
     }
 
+    /// What is reported is another than was expected, though it has gone meanwhile.
+    fn who_expects_none_in_vain_is_shown_a_value(subject) {
+        const ROUNDS: usize = sized(20_000, 8);
+        let (domain, ledger) = (subject.domain(), Ledger::new());
+        let cell = RcuOption::with_reclaimer(None, domain.clone());
+        on_threads(2, |thread| {
+            for at in 0..ROUNDS {
+                let pinned = cell.pin();
+                let new = Some(Tracked::new(&ledger, at as u64));
+                if thread == 0 {
+                    pinned.store(new);
+                    pinned.take();
+                } else if let Err(changed) = pinned.compare_exchange(None, new) {
+                    changed.current.expect("none was expected: that is no failure").look();
+                }
+            }
+        });
+        drop(cell);
+        subject.settle(domain, &ledger);
+    }
+
     fn values_of_no_size(subject) {
         let domain = subject.domain();
         let cell = RcuCell::with_reclaimer((), domain.clone());

@@ -144,6 +144,32 @@ fn a_value_is_taken_once<S: Scheme>() {
     assert_eq!(model::sorted(found.into_iter()), expected);
 }
 
+/// Guards what a failed `compare_exchange` reports: a value that was there instead of what was expected,
+/// though it is taken, or another one comes and goes, right before or after the CAS.
+fn who_expects_none_in_vain_is_shown_a_value<S: Scheme>() {
+    let cell = RcuOption::with_reclaimer(Some(Witness::new(0)), Domain::<S>::new());
+    together(
+        cell,
+        |cell| model::warm_up(cell.reclaimer(), 2),
+        [
+            |cell| {
+                let pinned = cell.pin();
+                if let Err(changed) = pinned.compare_exchange(None, Some(Witness::new(1))) {
+                    let current = changed.current.expect("none was expected: that is no failure");
+                    assert!([0, 2].contains(&current.read()));
+                    assert_eq!(changed.new.map(|new| new.read()), Some(1));
+                }
+            },
+            |cell| {
+                let pinned = cell.pin();
+                assert!(pinned.take().is_some());
+                pinned.store(Some(Witness::new(2)));
+                assert_eq!(pinned.take().map(|value| value.read() > 0), Some(true));
+            },
+        ],
+    );
+}
+
 crate::on_schemes! {
     an_exchange_succeeds_once {
         pointers: Limits::ALL.reusing(),
@@ -156,6 +182,14 @@ crate::on_schemes! {
     a_value_is_taken_once {
         pointers: Limits::ALL,
         regions: Limits::ALL,
+        kept: Limits::preemptions(2, 3),
+        crossbeam: Limits::preemptions(1, 2),
+    }
+    who_expects_none_in_vain_is_shown_a_value {
+        pointers: Limits::ALL,
+        regions: Limits::ALL,
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
         kept: Limits::preemptions(2, 3),
         crossbeam: Limits::preemptions(1, 2),
     }
