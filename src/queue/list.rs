@@ -342,7 +342,10 @@ impl<T, R: Reclaimer> Queue<T, R> {
         let Some(last) = self.end(&mut last).segment else { return 0 };
         match last.ordinal.wrapping_sub(first.ordinal) {
             segments if segments == 0 || segments > usize::MAX / 2 => first.count(),
-            segments => first.count() + (segments - 1) * Segment::<T>::CELLS + last.count(),
+            // Saturating: the first one may have been found long ago.
+            segments => (segments - 1)
+                .saturating_mul(Segment::<T>::CELLS)
+                .saturating_add(first.count() + last.count()),
         }
     }
 
@@ -432,6 +435,22 @@ mod tests {
         for value in 0..4 * CELLS {
             assert_eq!(queue.pop(), Some(value));
             assert_eq!(queue.len(), 4 * CELLS - value - 1);
+        }
+    }
+
+    /// And who found the first one long ago may count more cells than there are numbers.
+    #[test]
+    fn cells_are_counted_up_to_the_last_number() {
+        const CELLS: usize = Segment::<usize>::CELLS;
+        let queue = Queue::<usize>::new();
+        (0..=CELLS).for_each(|value| queue.push(value));
+        let first = queue.head.load(Ordering::Relaxed).as_raw();
+        for (segments, len) in
+            [(usize::MAX / 2, usize::MAX), (usize::MAX / 2 + 1, CELLS), (2, 2 * CELLS + 1)]
+        {
+            // SAFETY: the first segment, and nobody else is here. The last one's number is 1.
+            unsafe { (*first).ordinal = 1_usize.wrapping_sub(segments) };
+            assert_eq!(queue.len(), len);
         }
     }
 }
