@@ -498,3 +498,28 @@ fn two_who_look_for_one_anothers_key_do_not_both_miss() {
         assert!(found.into_inner().unwrap().contains(&true));
     }
 }
+
+/// A queue is one object: who has pushed a value, and then seen that the one before it was still there, is
+/// before him who takes that one out; so the latter does not find it empty. (As above.)
+#[test]
+fn who_takes_a_value_out_sees_what_was_pushed_before() {
+    for _ in 0..sized(100, 20) {
+        let queue = Queue::<u64>::from([1]);
+        let begun = AtomicUsize::new(0);
+        let seen = on_threads(2, |thread| {
+            let queue = queue.pin();
+            begun.fetch_add(1, Relaxed);
+            while begun.load(Relaxed) < 2 {
+                std::hint::spin_loop();
+            }
+            if thread == 0 {
+                queue.push(2);
+                queue.peek() == Some(1)
+            } else {
+                assert_eq!(queue.pop(), Some(1));
+                queue.is_empty()
+            }
+        });
+        assert_ne!(seen, [true, true], "it was pushed before");
+    }
+}

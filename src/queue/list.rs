@@ -65,8 +65,9 @@
 //! - `peek` of a value: when it has found the cell to be the first; or, as with `pop`, when it was
 //!   filled after that. It may poison cells as a pop does: what is behind an undecided cell is not
 //!   the first value.
-//! - `is_empty`: as a pop that finds nothing; or when it finds a full cell, or a next segment. A push
-//!   that is under way does not count.
+//! - `is_empty`: as a pop that finds nothing, if none of the cells that are claimed is full, and there is
+//!   no next segment; else when it loads `dequeue`; or, if the cell that it finds was filled after that,
+//!   or the segment linked, then. A push that is under way does not count.
 //! - `close`: when the first sealing of the last segment is complete; pushes that are under way in
 //!   earlier segments come before it. `is_closed`: at its load of the link, or at the end of its sealing.
 //! - `len` is no single moment's number.

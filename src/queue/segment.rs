@@ -27,16 +27,22 @@
 //!   both a second attempt if the pusher is just about it, and then poisons it.
 //!
 //! - **C6.** *One order.* What decides an answer stands in three words: `dequeue`, `enqueue` and
-//!   `next`. Were they changed and looked at with Acquire and Release only, one thread could claim in
-//!   `dequeue` and see an old `enqueue`, another one claim in `enqueue` and see an old `dequeue`, and
-//!   no order of their operations would explain both answers. So these are SeqCst. (On x86 that costs
-//!   nothing: claims are locked instructions anyway, and the loads are plain. No model sees it, as loom
-//!   takes such accesses for AcqRel, or nearly: what is proved with it is all but this.)
+//!   `next`; and where nothing is claimed or decided (`look`), in the states of cells as well. Were they
+//!   changed and looked at with Acquire and Release only, one thread could claim in `dequeue` and see an
+//!   old `enqueue`, another one claim in `enqueue` and see an old `dequeue`, and no order of their
+//!   operations would explain both answers; nor if one filled a cell and saw an old `dequeue`, and
+//!   another one claimed there and saw that cell empty. So these are SeqCst, the CAS that fills a cell
+//!   among them, and so are `look`'s loads of states. It loads them after `enqueue`, and what is full
+//!   stays so: what it finds not to be full was not when it loaded `enqueue`. Others do with Acquire
+//!   there: if they do not see that a cell is full, they go by `enqueue`, or by a CAS on that cell, which
+//!   finds what is there. (On x86 all that costs nothing: these CASes are locked instructions anyway, and
+//!   the loads are plain. No model sees it, as loom takes such accesses for AcqRel, or nearly: what is
+//!   proved with it is all but this. Miri sees what is said of states.)
 //!
 //! # Orderings
 //!
-//! `FULL` is set with Release and found with Acquire: the value passes. `EMPTY` to `POISONED` passes
-//! nothing. The counters: see the head of [the queue](super).
+//! `FULL` is set with Release and found with Acquire, at least: the value passes. `EMPTY` to `POISONED`
+//! passes nothing. The counters: see the head of [the queue](super).
 
 use core::hint;
 use core::mem::{ManuallyDrop, MaybeUninit};
@@ -66,7 +72,7 @@ const APART: usize = if MODEL { 0 } else { 128 };
 /// How often a popper looks at an empty cell before it poisons it, C5.
 const PATIENCE: u32 = if MODEL { 0 } else { 64 };
 
-/// How cells are claimed and segments linked, and how it is looked which are. SeqCst: C6.
+/// How cells are claimed and filled, and segments linked, and how it is looked which are. SeqCst: C6.
 pub(super) const IN_ONE_ORDER: Ordering = Ordering::SeqCst;
 
 /// How a popper claims a cell. See [`Segment::first`], too.
@@ -90,13 +96,19 @@ impl<T> Cell<T> {
     unsafe fn fill(&self, value: &ManuallyDrop<T>) -> bool {
         // SAFETY: C3: nobody reads it before it is full, nobody else writes it.
         self.value.with_mut(|place| unsafe { write_copy(value, place) });
-        // Release: publishes the value.
-        self.state.compare_exchange(EMPTY, FULL, Ordering::Release, Ordering::Relaxed).is_ok()
+        // C6. Release at least: publishes the value.
+        self.state.compare_exchange(EMPTY, FULL, IN_ONE_ORDER, Ordering::Relaxed).is_ok()
     }
 
     fn is_full(&self) -> bool {
         // Acquire: the value is seen.
         self.state.load(Ordering::Acquire) == FULL
+    }
+
+    /// As [`is_full`](Self::is_full), for who answers by it if it is not.
+    fn is_full_in_one_order(&self) -> bool {
+        // C6.
+        self.state.load(IN_ONE_ORDER) == FULL
     }
 
     /// Poisons the cell unless it is full; whether it is.
@@ -319,7 +331,7 @@ impl<T> Segment<T> {
     pub(super) fn look(&self) -> Result<Option<()>, Exhausted> {
         let first = self.first()?;
         let enqueued = self.enqueued();
-        if (first.number..enqueued).any(|index| self.cell(index).is_full()) {
+        if (first.number..enqueued).any(|index| self.cell(index).is_full_in_one_order()) {
             return Ok(Some(()));
         }
         // C6: after `enqueue`, so who is told of a value here finds it. A segment is linked with one.
