@@ -111,6 +111,12 @@ impl<T> Cell<T> {
         self.state.load(IN_ONE_ORDER) == FULL
     }
 
+    /// Whether it is full or poisoned, for good (C2).
+    fn is_decided(&self) -> bool {
+        // Acquire: as in `decide`.
+        self.state.load(Ordering::Acquire) != EMPTY
+    }
+
     /// Poisons the cell unless it is full; whether it is.
     fn decide(&self) -> bool {
         // Relaxed: poison publishes nothing. Acquire: the value is seen.
@@ -347,8 +353,12 @@ impl<T> Segment<T> {
 
     /// Decides all cells: those that are not full never will be.
     pub(super) fn seal(&self) {
-        for index in 0..Self::CELLS {
-            self.cell(index).decide();
+        for cell in (0..Self::CELLS).map(|index| self.cell(index)) {
+            // Who asks again and again whether the queue is closed only reads, from the second time on,
+            // and leaves the lines to those who pop.
+            if !cell.is_decided() {
+                cell.decide();
+            }
         }
     }
 
