@@ -83,6 +83,10 @@ struct Node<T> {
 /// Lock-free: if a push or pop has to start again, another one has succeeded. Threads that lose
 /// step back for a moment.
 ///
+/// # Linearization
+/// `push`, `push_all` and a `pop` that finds something at their CAS of the head, `pop_all` at its swap;
+/// `peek`, `is_empty` and a `pop` that finds nothing at their last load of the head.
+///
 /// # Memory
 /// One node an element: the value and one word, and what the scheme adds. A popped node is retired,
 /// and its block serves again where the scheme keeps blocks; the value is moved out, so `T` may

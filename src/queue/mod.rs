@@ -57,6 +57,14 @@ use crate::scheme::Scheme;
 /// a tenth of a millisecond at most, and no step takes more than a few microseconds. A push has one more
 /// atomic operation, on the cell of that number. A pop that finds nothing writes nothing.
 ///
+/// # Linearization
+/// Values come out in the order of the cells that their pushes take. A `push` takes effect when its cell or
+/// a later one is filled; a `pop` when it takes its cell's number, or right after that cell is filled.
+/// Who finds nothing, when he loads how many cells pushes have taken, or that there is no segment behind a
+/// used up one; a `peek` or an `is_empty` that finds a value, when it loads which cell is the first, or
+/// when the found one is filled. `close`, when no cell of the last segment can be filled any more. `len`
+/// is of no single moment.
+///
 /// # Memory
 /// An empty queue that was never used has no memory of its own. With the first value it has a segment
 /// of 2 KiB, and it never has less again; an element takes its size and one byte, rounded up to its
