@@ -670,6 +670,10 @@ impl<T, S, R: Reclaimer> Exclusive for HashSet<T, S, R> {
     fn take_one(&mut self) -> Option<T> {
         self.map.take_one().map(|(value, ())| value)
     }
+
+    fn end(&mut self) {
+        self.map.end();
+    }
 }
 
 /// The keys of a map that has no values.

@@ -44,6 +44,9 @@ use crate::exclusive::{Drain, Exclusive, IntoIter, drop_all};
 use crate::guard::{Guard, Pinned, Ref};
 use crate::scheme::Scheme;
 
+/// All slots were taken out, of a map that is on its way out.
+const ALL: usize = usize::MAX;
+
 /// A lock-free hash map, for any number of threads.
 ///
 /// The methods here pin for the one call. Those that look at values come in two forms: `get` and
@@ -119,7 +122,7 @@ use crate::scheme::Scheme;
 /// memory and touches fewer cache lines.
 pub struct HashMap<K, V, S = RandomState, R: Reclaimer = Epoch> {
     tables: Tables<K, V>,
-    /// Up to here the slots have been taken out by a drain.
+    /// Up to here the slots have been taken out by a drain; or [`ALL`].
     drained: usize,
     hasher: S,
     reclaimer: R,
@@ -721,21 +724,28 @@ impl<K, V, S, R: Reclaimer> Exclusive for HashMap<K, V, S, R> {
     type Item = (K, V);
 
     fn begin(&mut self) {
-        self.drained = 0;
+        // What was emptied and did not stay (`end`) was given away: nobody has used it since.
+        if self.drained != ALL {
+            self.drained = 0;
+        }
     }
 
     fn take_one(&mut self) -> Option<(K, V)> {
-        // SAFETY: borrowed exclusively; this is the map's scheme. What is drained has no entry.
-        unsafe {
-            if let Some((node, at)) = self.tables.take_exclusive::<R::Scheme>(self.drained) {
-                self.drained = at;
-                let Entry { key, value } = node.into_inner().entry;
-                return Some((key, value));
-            }
-            self.tables.wipe_exclusive::<R::Scheme>();
-        }
+        // SAFETY: borrowed exclusively; this is the map's scheme.
+        let taken = unsafe { self.tables.take_exclusive::<R::Scheme>(self.drained) };
+        let Some((node, at)) = taken else {
+            self.drained = ALL;
+            return None;
+        };
+        self.drained = at;
+        let Entry { key, value } = node.into_inner().entry;
+        Some((key, value))
+    }
+
+    fn end(&mut self) {
         self.drained = 0;
-        None
+        // SAFETY: borrowed exclusively; this is the map's scheme. What is drained has no entry.
+        unsafe { self.tables.wipe_exclusive::<R::Scheme>() };
     }
 }
 
