@@ -108,7 +108,7 @@ impl<K, V> Table<K, V> {
             at = self.after(at);
         }
         // M4.
-        met_frozen |= passed == self.len() && self.has_next();
+        met_frozen |= passed == self.len() && self.is_followed();
         let last = last.min(self.last_hash(home, passed));
         Scan { group: group.filter(|group| group.hash <= last), last, met_frozen }
     }

@@ -253,7 +253,7 @@ impl<K, V> Table<K, V> {
             let next = (at + 1) & last;
             if next == home {
                 // M4: if there is a next table, the key may have gone there.
-                return ends(End::Round, at, word, met_frozen | self.has_next());
+                return ends(End::Round, at, word, met_frozen | self.is_followed());
             }
             at = next;
         }
