@@ -172,7 +172,7 @@ impl<K, V> Table<K, V> {
                 return;
             }
             if found.is_empty() {
-                // M1: after all the loads of this walk, which are Acquire.
+                // M1: after all the loads of this walk, which are SeqCst.
                 if !is_there() {
                     return;
                 }

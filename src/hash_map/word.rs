@@ -320,7 +320,7 @@ impl<N> Word<N> {
         shield: &mut Shield<'_, N, S>,
     ) -> Result<Self, Self> {
         if S::PROTECTION == Protection::Region {
-            // The guard covers it: this word was loaded under it, with Acquire, so the node was not
+            // The guard covers it: this word was loaded under it, with SeqCst, so the node was not
             // retired before, and no other one gets its address until the guard ends (M1, M6).
             shield.announce_if(node, || true);
             return Ok(self);
