@@ -460,6 +460,23 @@ mod tests {
         assert_eq!(map.get(&8), None);
     }
 
+    /// M4: an empty slot is passed if it is not frozen.
+    #[test]
+    fn who_iterates_beside_a_migration_looks_in_both_tables() {
+        let map = HashMap::<u64, u64>::with_capacity(300);
+        (0..20).for_each(|key| _ = map.insert(key, key));
+        let guard = Epoch.pin();
+        let root = map.tables.root(&guard).unwrap();
+        map.tables.start(&guard, Some(&root), 4 * root.len()).unwrap();
+        for key in 20..40 {
+            map.insert(key, key);
+            let mut seen: Vec<_> = map.pin().keys().map(|key| *key).collect();
+            seen.sort_unstable();
+            assert!(seen.into_iter().eq(0..=key));
+        }
+        assert!(map.tables.root(&guard).unwrap().ptr() == root.ptr(), "too soon for this test");
+    }
+
     /// Who looks for a key, after he has done what its inserter did not see afterwards, comes after him;
     /// also where no slot tells him of the table that it is in. (It takes Miri to fail.)
     #[test]
