@@ -463,12 +463,12 @@ mod tests {
     /// M4: an empty slot is passed if it is not frozen.
     #[test]
     fn who_iterates_beside_a_migration_looks_in_both_tables() {
-        let map = HashMap::<u64, u64>::with_capacity(300);
+        let map = HashMap::<u64, u64>::with_capacity(100);
         (0..20).for_each(|key| _ = map.insert(key, key));
         let guard = Epoch.pin();
         let root = map.tables.root(&guard).unwrap();
-        map.tables.start(&guard, Some(&root), 4 * root.len()).unwrap();
-        for key in 20..40 {
+        map.tables.start(&guard, Some(&root), 2 * root.len()).unwrap();
+        for key in 20..30 {
             map.insert(key, key);
             let mut seen: Vec<_> = map.pin().keys().map(|key| *key).collect();
             seen.sort_unstable();
