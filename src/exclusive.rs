@@ -11,8 +11,11 @@ pub trait Exclusive {
     /// Called before the first is taken, each time: others may have used the structure since.
     fn begin(&mut self) {}
 
-    /// Takes one out. Once it has returned `None`, it does so again.
+    /// Takes one out. Once it has returned `None`, it does so again, and at once.
     fn take_one(&mut self) -> Option<Self::Item>;
+
+    /// Called when all were taken out of a structure that stays.
+    fn end(&mut self) {}
 }
 
 /// Drops all that is left in a structure, also when a value's drop panics (the second panic of
@@ -43,13 +46,14 @@ pub(crate) fn drop_all<C: Exclusive>(structure: &mut C) {
 /// assert_eq!(queue.pop(), Some(2));
 /// ```
 pub struct Drain<'a, C> {
-    structure: &'a mut C,
+    /// `None` when all were taken out.
+    structure: Option<&'a mut C>,
 }
 
 impl<'a, C: Exclusive> Drain<'a, C> {
     pub(crate) fn new(structure: &'a mut C) -> Self {
         structure.begin();
-        Self { structure }
+        Self { structure: Some(structure) }
     }
 }
 
@@ -57,7 +61,11 @@ impl<C: Exclusive> Iterator for Drain<'_, C> {
     type Item = C::Item;
 
     fn next(&mut self) -> Option<C::Item> {
-        self.structure.take_one()
+        let item = self.structure.as_mut()?.take_one();
+        if item.is_none() {
+            self.structure.take()?.end();
+        }
+        item
     }
 }
 

@@ -10,7 +10,7 @@ use crate::atomic::AllocError;
 use crate::domain::Reclaimer;
 use crate::exclusive::{Drain, Exclusive, IntoIter};
 use crate::guard::{Guard, Pinned, Ref};
-use crate::hash_map::{Compute, Entry, HashMap, Keys, Operation, TryInsertError};
+use crate::hash_map::{Compute, Entry, HashMap, Keys, Operation, TryInsertError, TryReserveError};
 
 /// A lock-free hash set, for any number of threads.
 ///
@@ -29,8 +29,9 @@ use crate::hash_map::{Compute, Entry, HashMap, Keys, Operation, TryInsertError};
 /// assert!(pinned.is_empty());
 /// ```
 ///
-/// It is a [`HashMap<T, ()>`](HashMap): its progress, linearization, memory, and what an iteration
-/// sees are written there.
+/// It is a [`HashMap<T, ()>`](HashMap): its [progress](HashMap#progress),
+/// [linearization](HashMap#linearization), [memory](HashMap#memory), and what an
+/// [iteration](HashMap#iteration) sees are written there.
 pub struct HashSet<T, S = RandomState, R: Reclaimer = Epoch> {
     map: HashMap<T, (), S, R>,
 }
@@ -47,10 +48,11 @@ impl<T> HashSet<T> {
         Self::with_capacity(0)
     }
 
-    /// An empty set, with room for so many elements.
+    /// An empty set, with a table for so many elements.
     ///
     /// # Panics
-    /// If the capacity is larger than memory can be; so do the other constructors that take one.
+    /// If the capacity is larger than memory can be; aborts as [`Box::new`] does when there is no
+    /// memory. So do the other constructors that take one.
     ///
     /// ```
     /// assert!(sexton::HashSet::<u32>::with_capacity(1000).capacity() >= 1000);
@@ -218,7 +220,8 @@ where
     S: BuildHasher,
     R: Reclaimer,
 {
-    /// How many elements fit before the table grows.
+    /// How many elements fit before the table is exchanged for a larger one (if none are removed: see
+    /// [Memory](HashMap#memory)).
     ///
     /// ```
     /// assert!(sexton::HashSet::<u32>::with_capacity(100).capacity() >= 100);
@@ -227,10 +230,11 @@ where
         self.map.capacity()
     }
 
-    /// Makes room for so many elements more.
+    /// Makes room for so many elements more. See [`HashMap::reserve`] for when they do not find it.
     ///
     /// # Panics
-    /// If the capacity would be larger than memory can be.
+    /// If the capacity would be larger than memory can be; aborts as [`Box::new`] does when there is
+    /// no memory. See [`try_reserve`](Self::try_reserve).
     ///
     /// ```
     /// let set = sexton::HashSet::<u32>::new();
@@ -241,7 +245,24 @@ where
         self.map.reserve(additional);
     }
 
-    /// Keeps no more room than the elements need, and frees the rest.
+    /// Makes room for so many elements more, if there is memory; otherwise as [`reserve`](Self::reserve).
+    ///
+    /// # Errors
+    /// If there is not; the set is as it was.
+    ///
+    /// ```
+    /// use sexton::hash_map::TryReserveError;
+    ///
+    /// let set = sexton::HashSet::<u32>::new();
+    /// assert_eq!(set.try_reserve(usize::MAX), Err(TryReserveError::CapacityOverflow));
+    /// assert!(set.try_reserve(100).is_ok());
+    /// ```
+    pub fn try_reserve(&self, additional: usize) -> Result<(), TryReserveError> {
+        self.map.try_reserve(additional)
+    }
+
+    /// Keeps no more room than the elements need, and frees the rest. If there is no memory for the
+    /// smaller table, it stays as it is.
     ///
     /// ```
     /// let mut set = sexton::HashSet::<u32>::with_capacity(1000);
@@ -270,7 +291,8 @@ where
     /// Inserts an element if it is absent; says whether it was.
     ///
     /// # Errors
-    /// If there is no memory for it; the element comes back.
+    /// If there is no memory for it, or no slot for it and no table with more of them; the element comes
+    /// back.
     ///
     /// ```
     /// let set = sexton::HashSet::<_>::new();
@@ -451,7 +473,8 @@ where
     /// Inserts an element if it is absent; says whether it was.
     ///
     /// # Errors
-    /// If there is no memory for it; the element comes back.
+    /// If there is no memory for it, or no slot for it and no table with more of them; the element comes
+    /// back.
     ///
     /// ```
     /// let set = sexton::HashSet::<_>::new();
@@ -670,6 +693,10 @@ impl<T, S, R: Reclaimer> Exclusive for HashSet<T, S, R> {
     fn take_one(&mut self) -> Option<T> {
         self.map.take_one().map(|(value, ())| value)
     }
+
+    fn end(&mut self) {
+        self.map.end();
+    }
 }
 
 /// The keys of a map that has no values.
@@ -693,6 +720,10 @@ where
 {
     /// A set with clones of the elements, in the same domain. See [`HashMap`] for what is seen of
     /// changes that other threads make meanwhile.
+    ///
+    /// # Panics
+    /// If the clone of an element or of the hasher does; aborts as [`Box::new`] does when there is no
+    /// memory.
     fn clone(&self) -> Self {
         self.map.clone().into()
     }
@@ -734,6 +765,11 @@ where
     S: BuildHasher,
     R: Reclaimer,
 {
+    /// Inserts each element that is absent; of those that are equal, the first one.
+    ///
+    /// # Panics
+    /// If the iterator does (what it gave until then is in the set); aborts as [`Box::new`] does when
+    /// there is no memory.
     fn extend<I: IntoIterator<Item = T>>(&mut self, elements: I) {
         // A guard for each: who knows what the iterator waits for.
         for value in elements {
@@ -748,6 +784,10 @@ where
     S: BuildHasher,
     R: Reclaimer,
 {
+    /// Inserts a copy of each element that is absent.
+    ///
+    /// # Panics
+    /// As where the elements themselves are given.
     fn extend<I: IntoIterator<Item = &'e T>>(&mut self, elements: I) {
         self.extend(elements.into_iter().copied());
     }
@@ -759,6 +799,11 @@ where
     S: BuildHasher + Default,
     R: Reclaimer + Default,
 {
+    /// A set of these elements; of those that are equal, the first one.
+    ///
+    /// # Panics
+    /// If the iterator does, or says that it has more elements than memory can hold (by the lower bound
+    /// of its `size_hint`); aborts as [`Box::new`] does when there is no memory for as many as it says.
     fn from_iter<I: IntoIterator<Item = T>>(elements: I) -> Self {
         let elements = elements.into_iter();
         let mut set = Self::with_capacity_and_hasher(elements.size_hint().0, S::default());

@@ -5,6 +5,7 @@ mod common;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use common::{Ledger, Reclaimer, Subject, Tracked, for_each_scheme};
+use sexton::hash_map::TryReserveError;
 use sexton::{HashMap, HashSet};
 
 /// No table has so many slots, even of a byte each.
@@ -17,6 +18,17 @@ fn a_map_that_cannot_be_panics() {
         assert!(made.is_err(), "there is a map for {capacity} entries");
         assert!(catch_unwind(|| HashSet::<u8>::with_capacity(capacity)).is_err());
     }
+}
+
+#[test]
+fn who_tries_is_told_that_it_cannot_be() {
+    let (map, set) = (HashMap::<_, _>::from([(1, 1)]), HashSet::<_>::from([1]));
+    let before = (map.capacity(), set.capacity());
+    for additional in TOO_MANY {
+        assert_eq!(map.try_reserve(additional), Err(TryReserveError::CapacityOverflow));
+        assert_eq!(set.try_reserve(additional), Err(TryReserveError::CapacityOverflow));
+    }
+    assert_eq!((map.capacity(), set.capacity()), before);
 }
 
 for_each_scheme! {

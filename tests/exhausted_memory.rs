@@ -11,8 +11,10 @@ use std::cell::Cell;
 use std::ptr;
 
 use common::{Alike, Epoch, Hazard, Ledger, Reclaimer, Subject, Tracked, for_each_scheme, sized};
-use sexton::hash_map::TryInsertError;
-use sexton::{AllocError, Domain, HashMap, PushError, Queue, RcuCell, Scheme, SkipMap, Stack};
+use sexton::hash_map::{TryInsertError, TryReserveError};
+use sexton::{
+    AllocError, Domain, HashMap, HashSet, PushError, Queue, RcuCell, Scheme, SkipMap, Stack,
+};
 
 struct OnDemand;
 
@@ -539,6 +541,24 @@ fn cell_session<S: Scheme>(domain: &Domain<S>, ledger: &Ledger, memory: &OneFail
     }
     memory.during(|| domain.collect());
     refused
+}
+
+/// Neither a larger table nor a smaller one: the map goes on with the one that it has.
+#[test]
+fn a_map_stays_as_large_as_it_is() {
+    let (map, mut set) = (HashMap::<_, _>::from([(1, 1)]), HashSet::<_>::with_capacity(1000));
+    set.insert(1);
+    let before = (map.capacity(), set.capacity());
+    let tried = without_memory(|| {
+        set.shrink_to_fit();
+        (map.try_reserve(1000), set.try_reserve(10_000))
+    });
+    assert_eq!(tried, (Err(TryReserveError::NoMemory), Err(TryReserveError::NoMemory)));
+    assert_eq!((map.capacity(), set.capacity()), before);
+    assert!(map.contains_key(&1) && set.contains(&1));
+    assert!(map.try_reserve(1000).is_ok() && set.try_reserve(10_000).is_ok());
+    set.shrink_to_fit();
+    assert!(map.capacity() > 1000 && set.capacity() < 1000);
 }
 
 /// The maps have the same operations. Keys come in no order, and are taken out in another one: of those in

@@ -48,6 +48,7 @@ enum Op {
     Retain(u8),
     Clear,
     Reserve(usize),
+    TryReserve(usize),
     Shrink,
     Drain(usize),
     Extend(Vec<u8>),
@@ -66,6 +67,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (1..5_u8).prop_map(Op::Retain),
         1 => Just(Op::Clear),
         1 => (0..200_usize).prop_map(Op::Reserve),
+        1 => (0..200_usize).prop_map(Op::TryReserve),
         1 => Just(Op::Shrink),
         1 => (0..10_usize).prop_map(Op::Drain),
         1 => vec(element, 0..20).prop_map(Op::Extend),
@@ -114,6 +116,10 @@ fn apply<R: Reclaimer>(
         }
         Op::Reserve(additional) => {
             set.reserve(additional);
+            assert!(set.capacity() >= model.len() + additional);
+        }
+        Op::TryReserve(additional) => {
+            assert!(set.try_reserve(additional).is_ok());
             assert!(set.capacity() >= model.len() + additional);
         }
         Op::Shrink => set.shrink_to_fit(),

@@ -140,4 +140,24 @@ for_each_scheme! {
         drop(map);
         subject.settle(domain, &ledger);
     }
+    /// Nothing is left of what was drained, as if it had never been.
+    fn a_drained_map_has_all_its_room(subject) {
+        const ENTRIES: u64 = sized(200, 12) as u64;
+        let (domain, ledger) = (subject.domain(), Ledger::new());
+        let mut map = HashMap::<u64, Tracked, _, R>::with_reclaimer(domain.clone());
+        map.reserve(ENTRIES as usize);
+        let capacity = map.capacity() as u64;
+        for round in 0..4 {
+            for key in 0..capacity {
+                map.pin().insert(round << 32 | key, Tracked::new(&ledger, key));
+            }
+            assert_eq!(map.drain().count() as u64, capacity);
+            assert_eq!((map.len(), map.drain().count()), (0, 0));
+            // With tombstones in it, it would be exchanged.
+            map.reserve(capacity as usize);
+            assert_eq!(map.capacity() as u64, capacity);
+        }
+        drop(map);
+        subject.settle(domain, &ledger);
+    }
 }

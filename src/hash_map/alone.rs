@@ -51,14 +51,16 @@ impl<K, V> Tables<K, V> {
     }
 
     /// Takes the entry out of the first slot from `from` on that has one; says where the next one is
-    /// looked for. When there is none, all slots are empty again.
+    /// looked for.
     ///
     /// # Safety
     /// The map is borrowed exclusively, and `S` is its scheme.
     pub(super) unsafe fn take_exclusive<S: Scheme>(&mut self, from: usize) -> Taken<K, V, S> {
         // SAFETY: the caller's.
         let table = unsafe { self.exclusive::<S>() }?;
-        for at in from..table.len() {
+        // T4: where nobody was counted in, there is nothing, and not even the slots are looked at.
+        let end = if from == 0 && table.used() == 0 { 0 } else { table.len() };
+        for at in from..end {
             let slot = table.slot(at);
             let word = Word::load_exclusive(slot);
             if word.has_node() {

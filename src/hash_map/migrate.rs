@@ -102,6 +102,13 @@ impl<K, V> Table<K, V> {
         !self.next.load(Ordering::Relaxed).is_null()
     }
 
+    /// The same, as the answer of a search to which no slot has given one: it went once around (M4).
+    #[cold]
+    pub(super) fn is_followed(&self) -> bool {
+        // SeqCst: see the head of `word`.
+        !self.next.load(Ordering::SeqCst).is_null()
+    }
+
     /// How many slots are handed out at a time, for this next table.
     ///
     /// Few enough to go unnoticed in the operation that moves them; enough to be done before the room
@@ -165,7 +172,7 @@ impl<K, V> Table<K, V> {
                 return;
             }
             if found.is_empty() {
-                // M1: after all the loads of this walk, which are Acquire.
+                // M1: after all the loads of this walk, which are SeqCst.
                 if !is_there() {
                     return;
                 }

@@ -11,8 +11,11 @@
 //!
 //! Each change of a key is one CAS on the slot of that key: an empty one becomes the entry, an entry
 //! its replacement, or a tombstone. So a `get` of a key that is being replaced finds the old value or
-//! the new one. A `get` that finds takes effect at its load of the slot; one that does not, at its
-//! load of the empty slot at the path's end (M4 of `migrate`).
+//! the new one. A `get` that finds takes effect at its load of the slot. One that does not, at the load that
+//! ends its search: of the empty slot at the path's end, of the tombstone of its mark, or of the last entry of
+//! its mark; or, where it went once around or found no table, of the link to the one that is not there (see
+//! the orderings of `word`). If it has met something frozen, it searches the next table as well, and takes
+//! effect where the one search ends or the other (M4 of `migrate`).
 
 mod alone;
 mod entry;
@@ -44,6 +47,9 @@ use crate::exclusive::{Drain, Exclusive, IntoIter, drop_all};
 use crate::guard::{Guard, Pinned, Ref};
 use crate::scheme::Scheme;
 
+/// All slots were taken out, of a map that is on its way out.
+const ALL: usize = usize::MAX;
+
 /// A lock-free hash map, for any number of threads.
 ///
 /// The methods here pin for the one call. Those that look at values come in two forms: `get` and
@@ -69,6 +75,13 @@ use crate::scheme::Scheme;
 /// While the table is being exchanged for another one, each writer moves a few entries, and so does
 /// an iteration that comes to such a place.
 ///
+/// # Linearization
+/// Each operation on a key takes effect at one moment between its call and its return, and all of them,
+/// whatever their keys, do so in one order. A change does at its one compare-exchange, and a lookup at its
+/// load of what that changes: so while a key's value is being replaced, a lookup finds the old one or the
+/// new one. [`len`](Self::len), iterations, and what goes through the whole map ([`retain`](Self::retain),
+/// [`clear`](Self::clear), `clone`, `==`) are of no single moment.
+///
 /// # Keys and values
 /// An entry is immutable once it is in the map; a replacement brings its own key along. Keys and
 /// values are dropped some time after their removal, maybe by another thread: so they are `Send`
@@ -93,14 +106,16 @@ use crate::scheme::Scheme;
 /// has become longer than 128 slots and there is something to gain (a larger table, while a quarter
 /// of it is in use; one without so many removed entries): for one of twice the size, or of the
 /// same; for a smaller one when there is less than an entry to 16 slots. It is noticed by an insertion
-/// or removal, if not by the first one, and done little by little by the next ones: each of them moves 8
-/// slots, or up to 128 of a table that shrinks. That goes in stages, to a sixteenth of the slots at most.
+/// or removal, if not by the first one, and done little by little by the next ones: each of them moves
+/// about 8 slots, or up to about 128 of a table that shrinks; and some more where another thread sleeps that
+/// was to move them, or on the path of its own key. That goes in stages, to a sixteenth of the slots at most.
 /// While there is no memory for another table, the map goes on with the one it has until all slots are
 /// used.
 ///
 /// What was [reserved](Self::reserve), or asked for [at first](Self::with_capacity), stays while entries
 /// are put in. Removals do not know of it: when one finds less than an entry to 16 slots, the table
-/// shrinks all the same.
+/// shrinks all the same. And the slots of removed entries, which wait for their keys, are not taken into
+/// account: where there are many, the table may be exchanged before what was reserved is in.
 ///
 /// In a map that is larger than the processor's caches nearly each access is to two pages which the
 /// processor has not at hand. It is the allocator that can give it larger ones (that of glibc does so
@@ -119,7 +134,7 @@ use crate::scheme::Scheme;
 /// memory and touches fewer cache lines.
 pub struct HashMap<K, V, S = RandomState, R: Reclaimer = Epoch> {
     tables: Tables<K, V>,
-    /// Up to here the slots have been taken out by a drain.
+    /// Up to here the slots have been taken out by a drain; or [`ALL`].
     drained: usize,
     hasher: S,
     reclaimer: R,
@@ -232,7 +247,8 @@ pub enum TryInsertError<'g, K, V, S: Scheme> {
         /// The value that was not inserted.
         value: V,
     },
-    /// There is no memory for the entry.
+    /// There is no memory for the entry; or there is no slot for it, and no memory for a table that has
+    /// more of them, or there cannot be one that large.
     NoMemory {
         /// The key that was not inserted.
         key: K,
@@ -469,7 +485,8 @@ impl<K, V, S, R: Reclaimer> HashMap<K, V, S, R> {
     }
 
     /// Makes room for so many entries more. The entries move little by little. (A removal that finds the
-    /// map nearly empty may give it up again: see [Memory](Self#memory).)
+    /// map nearly empty may give it up again; and the slots of removed entries are not counted, so the
+    /// table may still be exchanged before that: see [Memory](Self#memory).)
     ///
     /// # Panics
     /// If the capacity would be larger than memory can be; aborts as [`Box::new`] does when there is
@@ -721,21 +738,28 @@ impl<K, V, S, R: Reclaimer> Exclusive for HashMap<K, V, S, R> {
     type Item = (K, V);
 
     fn begin(&mut self) {
-        self.drained = 0;
+        // What was emptied and did not stay (`end`) was given away: nobody has used it since.
+        if self.drained != ALL {
+            self.drained = 0;
+        }
     }
 
     fn take_one(&mut self) -> Option<(K, V)> {
-        // SAFETY: borrowed exclusively; this is the map's scheme. What is drained has no entry.
-        unsafe {
-            if let Some((node, at)) = self.tables.take_exclusive::<R::Scheme>(self.drained) {
-                self.drained = at;
-                let Entry { key, value } = node.into_inner().entry;
-                return Some((key, value));
-            }
-            self.tables.wipe_exclusive::<R::Scheme>();
-        }
+        // SAFETY: borrowed exclusively; this is the map's scheme.
+        let taken = unsafe { self.tables.take_exclusive::<R::Scheme>(self.drained) };
+        let Some((node, at)) = taken else {
+            self.drained = ALL;
+            return None;
+        };
+        self.drained = at;
+        let Entry { key, value } = node.into_inner().entry;
+        Some((key, value))
+    }
+
+    fn end(&mut self) {
         self.drained = 0;
-        None
+        // SAFETY: borrowed exclusively; this is the map's scheme. What is drained has no entry.
+        unsafe { self.tables.wipe_exclusive::<R::Scheme>() };
     }
 }
 
@@ -771,6 +795,10 @@ where
 {
     /// A map with clones of the entries, in the same domain. See [`HashMap`] for what is seen of
     /// changes that other threads make meanwhile.
+    ///
+    /// # Panics
+    /// If the clone of a key, of a value or of the hasher does; aborts as [`Box::new`] does when there is
+    /// no memory.
     fn clone(&self) -> Self {
         let (hasher, reclaimer) = (self.hasher.clone(), self.reclaimer.clone());
         let new = Self::with_capacity_and_hasher_and_reclaimer(self.len(), hasher, reclaimer);
@@ -828,6 +856,11 @@ where
     S: BuildHasher,
     R: Reclaimer,
 {
+    /// Inserts each entry, or replaces the key's.
+    ///
+    /// # Panics
+    /// If the iterator does (what it gave until then is in the map); aborts as [`Box::new`] does when
+    /// there is no memory.
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
         // A guard for each: who knows what the iterator waits for.
         for (key, value) in entries {
@@ -843,6 +876,10 @@ where
     S: BuildHasher,
     R: Reclaimer,
 {
+    /// Inserts a copy of each entry, or replaces the key's.
+    ///
+    /// # Panics
+    /// As where the entries themselves are given.
     fn extend<I: IntoIterator<Item = (&'e K, &'e V)>>(&mut self, entries: I) {
         self.extend(entries.into_iter().map(|(key, value)| (*key, *value)));
     }
@@ -855,6 +892,11 @@ where
     S: BuildHasher + Default,
     R: Reclaimer + Default,
 {
+    /// A map of these entries; of those with the same key, the last one.
+    ///
+    /// # Panics
+    /// If the iterator does, or says that it has more entries than memory can hold (by the lower bound of
+    /// its `size_hint`); aborts as [`Box::new`] does when there is no memory for as many as it says.
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
         let entries = entries.into_iter();
         let mut map = Self::with_capacity_and_hasher(entries.size_hint().0, S::default());

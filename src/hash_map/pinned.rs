@@ -189,7 +189,8 @@ where
     /// Inserts an entry if the key is absent, and returns its value.
     ///
     /// # Errors
-    /// If the key is present, or there is no memory for the entry; key and value come back.
+    /// If the key is present; or there is no memory for the entry, or no slot for it and no table with
+    /// more of them (both are [`NoMemory`](TryInsertError::NoMemory)). Key and value come back.
     ///
     /// ```
     /// let map = sexton::HashMap::new();

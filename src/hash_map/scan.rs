@@ -3,7 +3,14 @@
 //! A table has its entries nearly in the order of their hashes (T1): the least one that is not less than
 //! a given one stands on the path of that one, or at the first home behind it. So a step of an iteration
 //! is a search that looks at all hashes; where it meets something frozen, the path is migrated first.
+//!
+//! An empty slot that is not frozen is the whole path of all hashes that are at home there: none of their
+//! keys is in the map at that moment (M4 of `migrate`), and the step goes on to the next home. It does so in
+//! the same table, although that may not be the root any more by then. For it is only as late as a search
+//! may be anyway, which has slept between its look at the root and its look at the slot: if the root has
+//! gone past the table, the slot is frozen.
 
+use super::entry::Node;
 use super::table::Table;
 use super::tables::{NodeShield, Tables};
 use super::word::Word;
@@ -24,6 +31,8 @@ const AHEAD: usize = 12;
 /// What [`Table::scan`] has found.
 struct Scan<'g, K, V, S: Scheme> {
     group: Option<Group<'g, K, V, S>>,
+    /// Nothing is to be found before. Its path was looked at.
+    from: u64,
     /// Up to here nothing more is to be found.
     last: u64,
     met_frozen: bool,
@@ -39,6 +48,7 @@ impl<K, V> Tables<K, V> {
         loop {
             let root = self.root(guard)?;
             let mut scan = root.scan(guard, from, u64::MAX);
+            from = scan.from;
             if scan.met_frozen {
                 let Some(next) = self.next(guard, &root) else { continue };
                 let passed = root.migrate_path(guard, &next, from);
@@ -57,24 +67,38 @@ impl<K, V> Tables<K, V> {
 }
 
 impl<K, V> Table<K, V> {
-    /// Looks for the least hash in `from..=last` along the path of `from`.
+    /// What a slot holds, for an iteration.
+    fn step_to(&self, at: usize) -> Word<Node<K, V>> {
+        if PREFETCHES {
+            // The next steps come there.
+            prefetch(Word::load(self.slot(self.ahead(at, AHEAD))).node().as_raw());
+        }
+        Word::load(self.slot(at))
+    }
+
+    /// Looks for the least hash in `from..=last` along the path of `from`; or, as long as that is an empty
+    /// slot, along the path of the next home.
     fn scan<'g, S: Scheme>(
         &self,
         guard: &'g Guard<'g, S>,
-        from: u64,
+        mut from: u64,
         last: u64,
     ) -> Scan<'g, K, V, S> {
-        let home = self.home(from);
+        let mut home = self.home(from);
+        let mut word = self.step_to(home);
+        while word == Word::EMPTY {
+            let end = self.last_hash(home, 0);
+            if end >= last {
+                return Scan { group: None, from, last, met_frozen: false };
+            }
+            (from, home) = (end + 1, home + 1);
+            word = self.step_to(home);
+        }
         let (mut at, mut passed, mut met_frozen) = (home, 0, false);
         let mut group: Option<Group<'g, K, V, S>> = None;
         let mut entry = guard.shield();
-        while passed < self.len() {
-            if PREFETCHES {
-                // The next steps of an iteration come there.
-                prefetch(Word::load(self.slot(self.ahead(at, AHEAD))).node().as_raw());
-            }
+        loop {
             let slot = self.slot(at);
-            let mut word = Word::load(slot);
             while word.has_node() {
                 match word.cover(slot, &mut entry) {
                     Ok(covered) => {
@@ -105,11 +129,15 @@ impl<K, V> Table<K, V> {
                 }
             }
             passed += 1;
+            if passed == self.len() {
+                // M4.
+                met_frozen |= self.is_followed();
+                break;
+            }
             at = self.after(at);
+            word = self.step_to(at);
         }
-        // M4.
-        met_frozen |= passed == self.len() && self.has_next();
         let last = last.min(self.last_hash(home, passed));
-        Scan { group: group.filter(|group| group.hash <= last), last, met_frozen }
+        Scan { group: group.filter(|group| group.hash <= last), from, last, met_frozen }
     }
 }

@@ -253,7 +253,7 @@ impl<K, V> Table<K, V> {
             let next = (at + 1) & last;
             if next == home {
                 // M4: if there is a next table, the key may have gone there.
-                return ends(End::Round, at, word, met_frozen | self.has_next());
+                return ends(End::Round, at, word, met_frozen | self.is_followed());
             }
             at = next;
         }
@@ -416,7 +416,12 @@ impl<K, V> Table<K, V> {
 
     /// Makes all slots empty, for whoever has the table to himself; their entries are forgotten.
     pub(super) fn wipe_exclusive(&self) {
-        self.slots.iter().for_each(|slot| Word::EMPTY.store_exclusive(slot));
+        for slot in &self.slots {
+            // A page that nobody has written stays the system's: see `empty_slots`.
+            if Word::load_exclusive(slot) != Word::EMPTY {
+                Word::EMPTY.store_exclusive(slot);
+            }
+        }
         for used in &self.used {
             used.inserted.store(0, Ordering::Relaxed);
             used.moved.store(0, Ordering::Relaxed);
@@ -437,7 +442,8 @@ impl<K, V> fmt::Debug for Table<K, V> {
 }
 
 /// So many empty slots. Large ones come from the system as pages that it fills with zeros when they
-/// are first touched, so it takes no time to make them.
+/// are first touched, so it takes no time to make them, and
+/// memory only where they are used.
 fn empty_slots<N>(count: usize) -> Result<Box<[Slot<N>]>, Shortage> {
     // SAFETY: null pointers are all zeros.
     unsafe { zeroed(count, Atomic::null) }

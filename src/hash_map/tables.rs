@@ -181,7 +181,13 @@ impl<K, V> Tables<K, V> {
         mut root: Shield<'g, Table<K, V>, S>,
     ) -> Option<Held<'g, K, V, S>> {
         // M7.
-        if root.protect(&self.root).is_null() { None } else { Some(Held(root)) }
+        while root.protect(&self.root).is_null() {
+            // SeqCst: that there is no table is an answer: see the head of `word`.
+            if self.root.load(Ordering::SeqCst).is_null() {
+                return None;
+            }
+        }
+        Some(Held(root))
     }
 
     /// The next table; `None` if there is none any more, or the root is another one: then begin
@@ -435,23 +441,77 @@ impl<K, V> Tables<K, V> {
 
 #[cfg(all(test, not(any(loom, crossbeam_loom))))]
 mod tests {
-    use super::Word;
+    use core::sync::atomic::AtomicBool;
+
+    use super::{Ordering, Word};
     use crate::{Epoch, HashMap, Reclaimer};
+
+    /// As when as many keys of one mark have come and gone as there are slots.
+    fn use_up(map: &HashMap<u64, u64>) {
+        let guard = Epoch.pin();
+        let root = map.tables.root(&guard).unwrap();
+        root.slots().iter().for_each(|slot| Word::SPENT.store_exclusive(slot));
+    }
 
     /// M4: what it looks for may have gone there.
     #[test]
     fn who_goes_once_around_looks_in_the_next_table() {
         let map = HashMap::<u64, u64>::with_capacity(48);
+        use_up(&map);
         let guard = Epoch.pin();
         let root = map.tables.root(&guard).unwrap();
-        // As when as many keys of one mark have come and gone.
-        root.slots().iter().for_each(|slot| Word::SPENT.store_exclusive(slot));
         map.tables.start(&guard, Some(&root), 2 * root.len()).unwrap();
         map.insert(7, 70);
         assert!(map.tables.root(&guard).unwrap().ptr() == root.ptr(), "too soon for this test");
         assert_eq!(map.get(&7), Some(70));
         assert_eq!(map.pin().keys().map(|key| *key).collect::<Vec<_>>(), [7]);
         assert_eq!(map.get(&8), None);
+    }
+
+    /// M4: an empty slot is passed if it is not frozen.
+    #[test]
+    fn who_iterates_beside_a_migration_looks_in_both_tables() {
+        let map = HashMap::<u64, u64>::with_capacity(100);
+        (0..20).for_each(|key| _ = map.insert(key, key));
+        let guard = Epoch.pin();
+        let root = map.tables.root(&guard).unwrap();
+        map.tables.start(&guard, Some(&root), 2 * root.len()).unwrap();
+        for key in 20..30 {
+            map.insert(key, key);
+            let mut seen: Vec<_> = map.pin().keys().map(|key| *key).collect();
+            seen.sort_unstable();
+            assert!(seen.into_iter().eq(0..=key));
+        }
+        assert!(map.tables.root(&guard).unwrap().ptr() == root.ptr(), "too soon for this test");
+    }
+
+    /// Who looks for a key, after he has done what its inserter did not see afterwards, comes after him;
+    /// also where no slot tells him of the table that it is in. (It takes Miri to fail.)
+    #[test]
+    fn who_finds_no_table_comes_before_all_who_do() {
+        for has_table in [true, false].repeat(5) {
+            let map = HashMap::<u64, u64>::new();
+            if has_table {
+                map.reserve(6);
+                use_up(&map);
+            }
+            let (done, turn) = (AtomicBool::new(false), AtomicBool::new(false));
+            std::thread::scope(|threads| {
+                threads.spawn(|| {
+                    let map = map.pin();
+                    // Relaxed: time, and nothing else, makes him the second.
+                    while !turn.load(Ordering::Relaxed) {
+                        std::thread::yield_now();
+                    }
+                    done.store(true, Ordering::SeqCst);
+                    assert!(map.contains_key(&7));
+                });
+                let map = map.pin();
+                map.insert(7, 70);
+                assert!(!done.load(Ordering::SeqCst));
+                turn.store(true, Ordering::Relaxed);
+            });
+        }
     }
 
     /// T3: else the path of a hot key would grow, and the table be exchanged again and again.

@@ -145,9 +145,9 @@ impl<K, V> Tables<K, V> {
             return Ok(());
         }
         let next = Table::new(guard, slots)?.into_ptr().with_tag(tag);
-        // Release: publishes the table. Relaxed: another thread's is there.
+        // Release: publishes the table. SeqCst: see the head of `word`. Relaxed: another thread's is there.
         let hung =
-            link.compare_exchange(Ptr::null(), next, Ordering::Release, Ordering::Relaxed).is_ok();
+            link.compare_exchange(Ptr::null(), next, Ordering::SeqCst, Ordering::Relaxed).is_ok();
         if !hung {
             // SAFETY: it was not shared.
             drop(unsafe { Owned::<_, S>::from_ptr(next) });

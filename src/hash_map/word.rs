@@ -54,6 +54,13 @@
 //! that put in a key each, and then look for the other's, one finds it. (With Release and Acquire alone each
 //! of the changes could become visible after its thread's next load, on machines where a locked instruction
 //! is no fence.) It costs nothing on x86, and on ARM no more than Acquire does without `rcpc`.
+//!
+//! A search to which no slot gives the answer has it from a link: there is no table, or the search went once
+//! around, and there is no next one. (It need not have met anything frozen: SPENT is final as it is.) So these
+//! loads are SeqCst, too, and the CAS that hangs a table (`start`). A key that is new takes a slot of that table
+//! after a full fence, which comes after the link was seen (T4). So in the one order of all these the table is
+//! hung first, then comes the fence, and then the key: who comes after the key finds the link. A tombstone is
+//! taken by a key of a mark of which one was new there before; or was moved there, but then a frozen slot tells.
 
 use core::ptr;
 
@@ -313,7 +320,7 @@ impl<N> Word<N> {
         shield: &mut Shield<'_, N, S>,
     ) -> Result<Self, Self> {
         if S::PROTECTION == Protection::Region {
-            // The guard covers it: this word was loaded under it, with Acquire, so the node was not
+            // The guard covers it: this word was loaded under it, with SeqCst, so the node was not
             // retired before, and no other one gets its address until the guard ends (M1, M6).
             shield.announce_if(node, || true);
             return Ok(self);
