@@ -134,7 +134,8 @@ pub trait Reclaimer: Clone + Send + Sync + 'static + sealed::Sealed {
     /// Reclaims all that was retired before, by whomever, and that nobody can protect any more;
     /// says how many objects were reclaimed meanwhile. Runs their `Drop`.
     ///
-    /// On a quiet domain nothing is left pending, unless the scheme's documentation says what is.
+    /// On a quiet domain nothing is left pending, unless the scheme's documentation says what is (or drops
+    /// retire objects whose drops retire others, and so on, for more than a hundred generations).
     ///
     /// ```
     /// use sexton::{Epoch, Reclaimer};

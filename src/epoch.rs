@@ -103,7 +103,7 @@ const DISTANCE: usize = 3;
 const MAX_RIPE_BYTES: usize = 4 * MAX_BATCH_BYTES;
 
 /// So much more is freed at a time then.
-const MORE_WHEN_BEHIND: More = More { objects: 64, bytes: MAX_RIPE_BYTES as u64 };
+const MORE_WHEN_BEHIND: More = More::UpTo(64, MAX_RIPE_BYTES as u64);
 
 /// Whether the counter of epochs goes round in the life of a process.
 const GOES_ROUND: bool = usize::BITS < 64;
@@ -305,7 +305,7 @@ impl Ripens<Progress> for State {
             let (due, is_behind) = self.ripen_old(record);
             // What an exited thread has left, or what has waited for a stalled one, is freed a little faster
             // than this thread retires.
-            let more = if is_behind { MORE_WHEN_BEHIND } else { More::NOTHING };
+            let more = if is_behind { MORE_WHEN_BEHIND } else { More::Nothing };
             if due == Due::Not {
                 return more;
             }

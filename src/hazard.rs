@@ -46,14 +46,14 @@
 //!
 //! # The bound
 //!
-//! Let N be the number of records: one for each thread that has used the domain and still runs, at
-//! the time when there were most of them, and up to as many again if threads collect meanwhile (who
-//! retires while another looks into its bag borrows a record), or exit (what they left is another's, and
-//! counts as one record more, until that one has freed it). Let H be the number of all their slots
-//! ([`SLOTS`] a record, and as many for each block beside that scans look at, when there were most of
-//! them), B the largest batch (the builder's `max_batch`, or 4096), B' = max(B, 2 H), L
-//! the largest object's size (of a hash map's old table: with all its slots). Then at any time, whatever
-//! any thread does,
+//! Let N be the number of records. A record has the number of its thread, so that is the number of threads
+//! that used the crate at a time, in this domain or in others, when there were most of them (or a few
+//! more: numbers are not quite the smallest that are free). Twice that if threads collect meanwhile (who
+//! retires while another looks into his bag borrows a record), or exit (what they left is another's, until
+//! that one has freed it). Let H be the number of all their slots ([`SLOTS`] a record, and as many for
+//! each block beside that scans look at, when there were most of them), B the largest batch (the builder's
+//! `max_batch`, or 4096), B' = max(B, 2 H), L the largest object's size (of a hash map's old table: with
+//! all its slots). Then at any time, whatever any thread does,
 //!
 //! > pending objects <= N * (2 B' + H + 16)
 //! >
@@ -76,16 +76,16 @@
 //!
 //! - Once f is B' objects, or 1 MiB or less, such a look scans, unless another thread is issuing a
 //!   barrier just then. When it is twice as much, the look issues a barrier itself, whatever others do,
-//!   and leaves f = 0. So after a look f <= 2 B' + 8.
+//!   and leaves f = 0. So after a look f < 2 B'.
 //! - Then it frees twice as many objects as were retired since the last look, or all that are ripe. If
 //!   some are left, k + f + R has become less, though as much was retired; if none is, it is k + f.
 //!
-//! So after a look k + f + R <= H + 2 B' + 8, and before the next one there are 8 more. The same holds of
-//! bytes, with at most 2 MiB before a barrier, and 32 KiB and L more for each 8. What is adopted from a
-//! thread that has exited is scanned and freed in the same look, or as many others that are ripe: k + f + R
-//! is not more after it. A thread that sleeps or exits leaves what it has: this much, and no more. (After a
-//! time with many slots batches are as small as before, from the second scan on: the first one still comes
-//! when there is a large batch.)
+//! So after a look k + f + R < H + 2 B', and before the next one there are 8 more, and one that is on its
+//! way. The same holds of bytes, with less than 2 MiB after a look, and 32 KiB and L more for each 8. What
+//! is adopted from a thread that has exited is scanned in the same look, and as much is freed, in objects
+//! and in bytes: so k + f + R is not more after it. A thread that sleeps or exits leaves what it has: this
+//! much, and no more. (After a time with many slots batches are as small as before, from the second scan
+//! on: the first one still comes when there is a large batch.)
 //!
 //! [`Guard::reclaim`]: crate::Guard::reclaim
 //!
@@ -119,6 +119,7 @@ use crate::thread::{self, ProcessWide};
 
 /// Slots in a block: what a guard has at hand.
 pub const SLOTS: usize = if MODEL { 2 } else { 8 };
+const _: () = assert!(SLOTS >= 2, "`Block::clear` takes two by hand");
 
 /// This crate's hazard pointers: the process-wide domain, or, as [`Domain<Hazard>`](crate::Domain),
 /// one of its own.
@@ -126,9 +127,9 @@ pub const SLOTS: usize = if MODEL { 2 } else { 8 };
 /// A shield protects one pointer. **Pending memory is bounded**, whatever any thread does: a thread
 /// that sleeps with shields open keeps what they cover, and what waits in its own bag.
 ///
-/// **The bound.** Let N be the number of threads that have used the domain and still run, when there
-/// were most of them, twice that if threads [`collect`](crate::Reclaimer::collect) meanwhile; H = 8 N
-/// slots (8 more for each guard within a guard, and for each 8 shields beyond the first 8 of a
+/// **The bound.** Let N be the number of threads that used any domain of the process at a time, when there
+/// were most of them; twice that if threads exit, or [`collect`](crate::Reclaimer::collect), meanwhile;
+/// H = 8 N slots (8 more for each guard within a guard, and for each 8 shields beyond the first 8 of a
 /// guard, when there were most of them); B = 4096, or the builder's [`max_batch`](Builder::max_batch);
 /// B' = max(B, 2 H); and L the largest object's size (a hash map's table among them, 8 bytes for each of
 /// its slots). Then
@@ -619,7 +620,9 @@ impl State {
     /// Takes a snapshot of what is announced, sorted; false if there is no memory for it.
     fn take_snapshot(&self, snapshot: &mut Vec<usize>) -> bool {
         snapshot.clear();
-        let blocks = self.records.iter().map(|record| record.extra.blocks().count());
+        // Nobody protects anything by a record that has no owner.
+        let owned = self.records.iter().filter(|record| record.is_owned());
+        let blocks = owned.map(|record| record.extra.blocks().count());
         self.slots_seen.store(blocks.sum::<usize>() * SLOTS, counter::Relaxed);
         for address in self.slots() {
             if snapshot.try_reserve(1).is_err() {
@@ -647,23 +650,23 @@ impl Ripens<Slots> for State {
         unsafe {
             let due = record.with_bag(|bag| record.due(bag, batch)).unwrap_or(Due::Not);
             if due == Due::Not || (due == Due::Now && barriers.is_busy()) {
-                return More::NOTHING;
+                return More::Nothing;
             }
             let adopted = self.records.adopt(self, record);
             // What was adopted is looked at now, and freed at once: the bound.
-            let is_urgent = due >= Due::Urgently || adopted > 0;
+            let is_urgent = due >= Due::Urgently || adopted.objects > 0;
             // Others' barriers may have been enough for the greater part.
             let finished = barriers.finished();
             let served = record.with_bag(|bag| bag.sealed(|stamp| stamp < finished)).unwrap_or(0);
             if !is_urgent && served >= batch / 2 && served > 0 {
                 self.scan(record, finished);
-                return More::NOTHING;
+                return More::Nothing;
             }
             record.with_bag(|bag| bag.seal(|| self.stamp()));
             if let Some(finished) = self.records.heavy(record, is_urgent) {
                 self.scan(record, finished);
             }
-            More { objects: adopted, bytes: u64::MAX }
+            More::All(adopted)
         }
     }
 
@@ -1052,5 +1055,28 @@ mod tests {
             guard.reclaim(8);
         }
         assert_eq!(fresh(), 0);
+    }
+
+    #[test]
+    fn a_crowd_that_has_gone_does_not_make_batches_large() {
+        const THREADS: usize = if cfg!(miri) { 6 } else { 100 };
+        let domain = Builder::new().max_batch(SLOTS).build();
+        let meeting = std::sync::Barrier::new(THREADS);
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    let guard = domain.pin();
+                    meeting.wait();
+                    retire(&guard, 1);
+                    domain.collect();
+                    meeting.wait();
+                });
+            }
+        });
+        let batch = || domain.domain().batch();
+        assert!(batch() >= 2 * SLOTS * (THREADS - 1), "all have had a record: {}", batch());
+        retire(&domain.pin(), 1);
+        domain.collect();
+        assert_eq!(batch(), 2 * SLOTS);
     }
 }

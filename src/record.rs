@@ -218,41 +218,49 @@ pub(crate) struct Portion {
     objects: usize,
     bytes: u64,
     at_most: usize,
-    more: More,
+    more: (usize, u64),
 }
 
-/// Objects to be freed in addition, until all that is freed makes so many bytes.
+/// What is to be freed in addition.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct More {
-    pub(crate) objects: usize,
-    pub(crate) bytes: u64,
-}
-
-impl More {
-    pub(crate) const NOTHING: Self = Self { objects: 0, bytes: 0 };
+pub(crate) enum More {
+    Nothing,
+    /// So many objects, until all that is freed makes so many bytes.
+    UpTo(usize, u64),
+    /// As much as that.
+    All(Load),
 }
 
 impl Portion {
     pub(crate) const ALL: Self = Self::of_objects(usize::MAX);
 
     pub(crate) const fn of_objects(objects: usize) -> Self {
-        Self { objects, bytes: 0, at_most: objects, more: More::NOTHING }
+        Self { objects, bytes: 0, at_most: objects, more: (0, 0) }
     }
 
     /// With some more.
     pub(crate) fn and(self, more: More) -> Self {
-        Self { more, ..self }
+        match more {
+            More::Nothing => self,
+            More::UpTo(objects, bytes) => Self { more: (objects, bytes), ..self },
+            More::All(load) => Self {
+                objects: self.objects.saturating_add(load.objects),
+                bytes: self.bytes.saturating_add(load.bytes as u64),
+                at_most: self.at_most.saturating_add(load.objects),
+                ..self
+            },
+        }
     }
 
     /// How many objects it is at most, but for bytes.
     fn all_objects(self) -> usize {
-        self.objects.saturating_add(self.more.objects)
+        self.objects.saturating_add(self.more.0)
     }
 
     fn is_freed(self, objects: usize, bytes: u64) -> bool {
         objects >= self.objects
             && (bytes >= self.bytes || objects >= self.at_most)
-            && (bytes >= self.more.bytes || objects >= self.all_objects())
+            && (bytes >= self.more.1 || objects >= self.all_objects())
     }
 }
 
@@ -687,7 +695,7 @@ impl<X> Record<X> {
         let before = self.tidied_at.replace(now);
         let objects = at_least.max(2 * (now.0 - before.0) as usize);
         let at_most = objects.saturating_add(more_for_bytes);
-        Portion { objects, bytes: 2 * (now.1 - before.1), at_most, more: More::NOTHING }
+        Portion { objects, bytes: 2 * (now.1 - before.1), at_most, more: (0, 0) }
     }
 
     /// The owner does not exist here, and nobody else does.
@@ -831,5 +839,28 @@ mod tests {
             }
         }
         assert_eq!(record.word.load(Ordering::Relaxed) & OPEN, OPEN);
+    }
+
+    #[test]
+    fn what_is_to_be_freed_in_addition_is_freed() {
+        let portion = Portion { objects: 8, bytes: 100, at_most: 16, more: (0, 0) };
+        let cases = [
+            (More::Nothing, 8, 100, true),
+            (More::Nothing, 16, 0, true),
+            (More::Nothing, 15, 99, false),
+            (More::UpTo(4, 500), 11, 499, false),
+            (More::UpTo(4, 500), 8, 500, true),
+            (More::UpTo(4, 500), 12, 100, true),
+            (More::All(Load { objects: 2, bytes: 50 }), 9, 150, false),
+            (More::All(Load { objects: 2, bytes: 50 }), 10, 149, false),
+            (More::All(Load { objects: 2, bytes: 50 }), 10, 150, true),
+        ];
+        for (more, objects, bytes, enough) in cases {
+            assert_eq!(
+                portion.and(more).is_freed(objects, bytes),
+                enough,
+                "{more:?} {objects} {bytes}"
+            );
+        }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
-use crate::bag::Bag;
+use crate::bag::{Bag, Load};
 use crate::barrier::{self, Barrier, Barriers, Issued};
 use crate::builder::Settings;
 use crate::counts::{Counts, add_alone};
@@ -387,10 +387,15 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
                 return Self::ripen_and_free(scheme, record, portion);
             }
             // Another thread is looking into the bag, and may have fallen asleep over it. What this
-            // one retires goes elsewhere meanwhile, and so must be seen to there.
-            let (other, ()) = self.lease_for(|other| other.with_bag(|_| ()));
-            let freed = Self::ripen_and_free(scheme, other, portion);
-            Self::end_lease(other);
+            // one retires goes elsewhere meanwhile, wherever there was a record, and is seen to there.
+            let mut freed = 0;
+            for other in self.iter() {
+                if other.is_left_with_objects() && other.take(thread::identity(), &self.opening) {
+                    freed += Self::ripen_and_free(scheme, other, portion);
+                    other.may_keep_memory();
+                    other.give_up();
+                }
+            }
             freed
         }
     }
@@ -529,28 +534,28 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         }
     }
 
-    /// Moves what is in the bag of one thread that has exited to the bag of `record`; says how many
-    /// objects that is. It begins where the last look has ended: so threads that come and go, and leave
+    /// Moves what is in the bag of one thread that has exited to the bag of `record`; says how much that
+    /// is. It begins where the last look has ended: so threads that come and go, and leave
     /// something each time, do not hide what others have left. Within a drop nothing is moved: it would
     /// wait for the outer call.
     ///
     /// # Safety
     /// The calling thread owns the record.
-    pub(crate) unsafe fn adopt(&self, scheme: &impl Ripens<X>, record: &Record<X>) -> usize {
+    pub(crate) unsafe fn adopt(&self, scheme: &impl Ripens<X>, record: &Record<X>) -> Load {
         if record.freeing.is_under_way() {
-            return 0;
+            return Load::default();
         }
         let start = record.adopts_from.get();
         let all = || self.iter().enumerate();
         for (index, other) in all().skip(start).chain(all().take(start)) {
             // SAFETY: the caller's.
-            let objects = unsafe { self.adopt_from(scheme, record, other) };
-            if objects > 0 {
+            let load = unsafe { self.adopt_from(scheme, record, other) };
+            if load.objects > 0 {
                 record.adopts_from.set(index + 1);
-                return objects;
+                return load;
             }
         }
-        0
+        Load::default()
     }
 
     /// As [`adopt`](Self::adopt), from this record, if its thread has exited.
@@ -562,15 +567,15 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         scheme: &impl Ripens<X>,
         record: &Record<X>,
         other: &Record<X>,
-    ) -> usize {
+    ) -> Load {
         if !other.is_left_with_objects() || !other.take(thread::identity(), &self.opening) {
-            return 0;
+            return Load::default();
         }
         // SAFETY: just taken; the caller's.
         unsafe {
             let moved = other.with_bag(|from| Self::move_to(scheme, record, from));
             other.give_up();
-            moved.unwrap_or(0)
+            moved.unwrap_or_default()
         }
     }
 
@@ -590,11 +595,13 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
 
     /// # Safety
     /// The calling thread owns the record.
-    unsafe fn move_to(scheme: &impl Ripens<X>, record: &Record<X>, from: &mut Bag) -> usize {
-        let objects = from.fresh().objects + from.ripe();
+    unsafe fn move_to(scheme: &impl Ripens<X>, record: &Record<X>, from: &mut Bag) -> Load {
+        let fresh = from.fresh();
+        let load =
+            Load { objects: fresh.objects + from.ripe(), bytes: fresh.bytes + from.ripe_bytes() };
         // If another thread is looking into our bag, all stays where it is. SAFETY: the caller's.
         let moved = unsafe { record.with_bag(|bag| bag.adopt(from, || scheme.stamp())) };
-        if moved.is_some() { objects } else { 0 }
+        if moved.is_some() { load } else { Load::default() }
     }
 
     /// Moves what is in the bags of all threads, as far as they are not at work on them, to the bag
@@ -644,6 +651,9 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
                 let ripe = record.with_bag(|bag| bag.ripe()).unwrap_or(0);
                 record.free_ripe(Portion::of_objects(ripe));
                 record.with_bag(Bag::shrink);
+                if record.is_leased() {
+                    (*record.recycler.get()).clear();
+                }
             }
             // What is retired from within a lease, another one has.
             let has_heirs = record.is_leased() || record.counts.retired_so_far() != retired;
@@ -700,11 +710,14 @@ impl<X> fmt::Debug for Records<X> {
 
 #[cfg(all(test, not(any(loom, crossbeam_loom, shuttle))))]
 mod tests {
+    use core::cell::Cell;
+
     use super::*;
     use crate::retired::Vtable;
 
-    /// A scheme under which nothing ripens.
-    struct Never;
+    /// A scheme under which nothing ripens. It counts how often it is asked.
+    #[derive(Default)]
+    struct Never(Cell<usize>);
 
     impl Ripens<()> for Never {
         const MORE_FOR_BYTES: usize = 0;
@@ -714,7 +727,8 @@ mod tests {
         }
 
         unsafe fn ripen(&self, _: &Record<()>) -> More {
-            More::NOTHING
+            self.0.set(self.0.get() + 1);
+            More::Nothing
         }
 
         unsafe fn ripen_all(&self, _: &Record<()>) {}
@@ -728,7 +742,7 @@ mod tests {
         // SAFETY: from a box, and known to nobody else; the record was just taken.
         unsafe {
             let object = Retired::new(ptr::NonNull::new_unchecked(object), Vtable::of::<(), u64>());
-            assert!(Records::push(&Never, record, object).is_ok());
+            assert!(Records::push(&Never::default(), record, object).is_ok());
             record.give_up();
         }
     }
@@ -741,7 +755,7 @@ mod tests {
         (1..=9).for_each(|index| leave_one(&records, index));
         for _ in 1..=9 {
             // SAFETY: taken above.
-            assert_eq!(unsafe { records.adopt(&Never, mine) }, 1);
+            assert_eq!(unsafe { records.adopt(&Never::default(), mine) }.objects, 1);
             if !records.at(1).record().unwrap().is_left_with_objects() {
                 leave_one(&records, 1);
             }
@@ -749,6 +763,25 @@ mod tests {
         let left =
             (1..=9).filter(|index| records.at(*index).record().unwrap().is_left_with_objects());
         assert_eq!(left.collect::<Vec<_>>(), [1]);
+        records.drain();
+    }
+
+    /// While another thread looks into the bag, what is retired may go here or there.
+    #[test]
+    fn what_was_retired_elsewhere_is_looked_at_wherever_it_is() {
+        let mut records = Records::<()>::new(Settings::DEFAULT);
+        let mine = records.at(0).record().unwrap();
+        assert!(mine.take(thread::identity(), &records.opening));
+        [1, 3, 4].iter().for_each(|&index| leave_one(&records, index));
+        let another = thread::identity() + 1;
+        mine.bag.claim(another);
+        let scheme = Never::default();
+        // SAFETY: taken above; and the claim is given up by who is alone here.
+        unsafe {
+            records.reclaim_now(&scheme, mine, 8);
+            mine.bag.disclaim();
+        }
+        assert_eq!(scheme.0.get(), 3);
         records.drain();
     }
 }

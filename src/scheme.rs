@@ -219,8 +219,9 @@ pub unsafe trait Scheme: Sized + Send + Sync + 'static {
     /// more; says how many objects were reclaimed meanwhile. It ends, however busy others are.
     ///
     /// On a quiet domain (no section open, no thread at work) nothing is left pending, unless the
-    /// scheme's documentation says what is and why. The calling thread may have sections open: then
-    /// what they hold is left.
+    /// scheme's documentation says what is and why; or drops retire objects whose drops retire others, and
+    /// so on, for more than a hundred generations. The calling thread may have sections open: then what they
+    /// hold is left.
     fn collect(domain: &Self::Domain) -> usize;
 
     /// Reclaims everything: the domain is about to go, and no section of it is open (those that

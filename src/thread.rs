@@ -124,7 +124,7 @@ pub(crate) trait Kept {
     /// The thread of this identity exits. False if the record stays its own for a while.
     fn thread_exits(&self, identity: usize) -> bool;
 
-    /// Has the record keep the number of its thread, which has just exited, as long as it stays that one's.
+    /// Has the record keep the number of its thread, which is exiting, as long as it stays that one's.
     fn keep_number(&self, number: Arc<Number>);
 
     /// Whether its domain is gone.
