@@ -39,6 +39,10 @@
 //! *New slots.* A block of slots, and a record, is published before it is used, and that comes before
 //! L: so 2. holds for slots that are new as well.
 //!
+//! *Records without an owner* are passed over. A record is taken before a slot of it is written: if L is
+//! before H, T sees, as it sees P, that it was taken, or what came later. If it was given up again, R has
+//! ended the protection before (Release, and T's look at the owner is Acquire).
+//!
 //! *Slots that are put aside.* What is published is the top of a pile of blocks, whose order never
 //! changes: who has seen a top finds all that is below it. The top is taken back when all protections
 //! in the pile have ended, and by a store that is Release, so if T sees that, or what was published
@@ -48,9 +52,10 @@
 //!
 //! Let N be the number of records. A record has the number of its thread, so that is the number of threads
 //! that used the crate at a time, in this domain or in others, when there were most of them (or a few
-//! more: numbers are not quite the smallest that are free). Twice that if threads collect meanwhile (who
-//! retires while another looks into his bag borrows a record), or exit (what they left is another's, until
-//! that one has freed it). Let H be the number of all their slots ([`SLOTS`] a record, and as many for
+//! more: numbers are not quite the smallest that are free). Twice that if threads exit (what they left is
+//! another's, until that one has freed it); and as many again for each thread that collects meanwhile (who
+//! retires while another looks into his bag borrows a record, and another one if a second thread does).
+//! Let H be the number of all their slots ([`SLOTS`] a record, and as many for
 //! each block beside that scans look at, when there were most of them), B the largest batch (the builder's
 //! `max_batch`, or 4096), B' = max(B, 2 H), L the largest object's size (of a hash map's old table: with
 //! all its slots). Then at any time, whatever any thread does,
@@ -128,8 +133,8 @@ const _: () = assert!(SLOTS >= 2, "`Block::clear` takes two by hand");
 /// that sleeps with shields open keeps what they cover, and what waits in its own bag.
 ///
 /// **The bound.** Let N be the number of threads that used any domain of the process at a time, when there
-/// were most of them; twice that if threads exit, or [`collect`](crate::Reclaimer::collect), meanwhile;
-/// H = 8 N slots (8 more for each guard within a guard, and for each 8 shields beyond the first 8 of a
+/// were most of them; twice that if threads exit meanwhile, and as many again for each thread that is within
+/// [`collect`](crate::Reclaimer::collect); H = 8 N slots (8 more for each guard within a guard, and for each 8 shields beyond the first 8 of a
 /// guard, when there were most of them); B = 4096, or the builder's [`max_batch`](Builder::max_batch);
 /// B' = max(B, 2 H); and L the largest object's size (a hash map's table among them, 8 bytes for each of
 /// its slots). Then
@@ -559,15 +564,16 @@ impl State {
         }
     }
 
-    /// B' of the bound, with the B of the moment: at least twice the slots, so that a scan frees
-    /// most of what it looks at.
+    /// B' of the bound, with the B of the moment: at least twice the slots, so that a scan frees most of
+    /// what it looks at; and enough for a look at all records.
     fn batch(&self) -> usize {
         // Such a model is about barriers. It sees neither the hint nor what hangs on it.
         #[cfg(any(loom, crossbeam_loom))]
         if let Some(batch) = self.records.batch_of_model() {
             return batch;
         }
-        self.records.batch().max(2 * self.slots_seen.load(counter::Relaxed))
+        let batch = self.records.batch().max(self.records.batch_for_a_look());
+        batch.max(2 * self.slots_seen.load(counter::Relaxed))
     }
 
     /// Moves what is not protected to the ripe ones, as far as it was stamped with a ticket below
@@ -609,21 +615,24 @@ impl State {
         unsafe { record.with_bag(sift) };
     }
 
+    /// The blocks of all records that have an owner (see the module's head).
+    fn blocks(&self) -> impl Iterator<Item = &Block> {
+        let owned = self.records.iter().filter(|record| record.is_owned());
+        owned.flat_map(|record| record.extra.blocks())
+    }
+
     /// What all slots announce, but for nulls.
     fn slots(&self) -> impl Iterator<Item = usize> {
-        let blocks = self.records.iter().flat_map(|record| record.extra.blocks());
+        let slots = self.blocks().flat_map(|block| &block.slots);
         // Acquire: 2. of the module's head.
-        let slots = blocks.flat_map(|block| &block.slots).map(|slot| slot.load(Ordering::Acquire));
+        let slots = slots.map(|slot| slot.load(Ordering::Acquire));
         slots.map(|address| address.addr()).filter(|address| *address != 0)
     }
 
     /// Takes a snapshot of what is announced, sorted; false if there is no memory for it.
     fn take_snapshot(&self, snapshot: &mut Vec<usize>) -> bool {
         snapshot.clear();
-        // Nobody protects anything by a record that has no owner.
-        let owned = self.records.iter().filter(|record| record.is_owned());
-        let blocks = owned.map(|record| record.extra.blocks().count());
-        self.slots_seen.store(blocks.sum::<usize>() * SLOTS, counter::Relaxed);
+        self.slots_seen.store(self.blocks().count() * SLOTS, counter::Relaxed);
         for address in self.slots() {
             if snapshot.try_reserve(1).is_err() {
                 return false;
@@ -1063,15 +1072,18 @@ mod tests {
         let domain = Builder::new().max_batch(SLOTS).build();
         let meeting = std::sync::Barrier::new(THREADS);
         std::thread::scope(|scope| {
+            let mut threads = Vec::new();
             for _ in 0..THREADS {
-                scope.spawn(|| {
+                threads.push(scope.spawn(|| {
                     let guard = domain.pin();
                     meeting.wait();
                     retire(&guard, 1);
                     domain.collect();
                     meeting.wait();
-                });
+                }));
             }
+            // Each of them: a scope alone does not wait for what a thread does at its exit.
+            threads.into_iter().for_each(|thread| thread.join().expect("it is well"));
         });
         let batch = || domain.domain().batch();
         assert!(batch() >= 2 * SLOTS * (THREADS - 1), "all have had a record: {}", batch());

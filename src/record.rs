@@ -441,7 +441,7 @@ impl<X> Record<X> {
             || self.counts.retired_so_far() == self.tidied_at.get().0
     }
 
-    /// Says that there is nothing left to do at the end of the section.
+    /// Says that what was retired is seen to, and that there is nothing left to do at the end of the section.
     ///
     /// # Safety
     /// The calling thread is the owner.
@@ -449,6 +449,12 @@ impl<X> Record<X> {
         let word = self.word.load(Ordering::Relaxed);
         // Release: I4.
         self.word.store(word & !TIDY, Ordering::Release);
+        self.tidied_at.set(self.retired_so_far());
+    }
+
+    /// So many objects, and bytes.
+    fn retired_so_far(&self) -> (u64, u64) {
+        (self.counts.retired_so_far(), self.counts.retired_bytes_so_far())
     }
 
     /// How others see the record: after a barrier.
@@ -685,14 +691,13 @@ impl<X> Record<X> {
     }
 
     /// How much is to be freed now, so that freeing keeps up with retiring: twice as much as was
-    /// retired since the last time, in objects and in bytes, but for these not more than so many more
+    /// retired since it was last [seen to](Self::is_tidy), in objects and in bytes, but for these not more than so many more
     /// objects.
     ///
     /// # Safety
     /// The calling thread is the owner.
     pub(crate) unsafe fn portion(&self, at_least: usize, more_for_bytes: usize) -> Portion {
-        let now = (self.counts.retired_so_far(), self.counts.retired_bytes_so_far());
-        let before = self.tidied_at.replace(now);
+        let (now, before) = (self.retired_so_far(), self.tidied_at.get());
         let objects = at_least.max(2 * (now.0 - before.0) as usize);
         let at_most = objects.saturating_add(more_for_bytes);
         Portion { objects, bytes: 2 * (now.1 - before.1), at_most, more: (0, 0) }

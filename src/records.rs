@@ -150,6 +150,12 @@ impl<X> Records<X> {
         self.table.iter().filter_map(Place::record)
     }
 
+    /// All records, with the numbers of their places.
+    fn numbered(&self) -> impl Iterator<Item = (usize, &Record<X>)> {
+        let places = self.table.iter().enumerate();
+        places.filter_map(|(number, place)| Some((number, place.record()?)))
+    }
+
     /// The calling thread's own record.
     #[inline]
     pub(crate) fn mine(&self) -> Option<&Record<X>> {
@@ -377,19 +383,23 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         // SAFETY: the caller's.
         unsafe {
             // Within a drop little is freed. What it has retired stays due, or nobody would free it.
-            let portion = if record.freeing.is_under_way() {
-                Portion::of_objects(budget)
-            } else {
-                record.is_tidy();
+            let is_free = !record.freeing.is_under_way();
+            let portion = if is_free {
                 record.portion(budget, S::MORE_FOR_BYTES)
+            } else {
+                Portion::of_objects(budget)
             };
             if record.with_bag(|_| ()).is_some() {
+                if is_free {
+                    record.is_tidy();
+                }
                 return Self::ripen_and_free(scheme, record, portion);
             }
             // Another thread is looking into the bag, and may have fallen asleep over it. What this
             // one retires goes elsewhere meanwhile, wherever there was a record, and is seen to there.
-            let mut freed = 0;
-            for other in self.iter() {
+            let (number, mut freed) = (thread::number(), 0);
+            // Not the one with its own number, as in `lease_for`: a drop would find it.
+            for (_, other) in self.numbered().filter(|(index, _)| *index != number) {
                 if other.is_left_with_objects() && other.take(thread::identity(), &self.opening) {
                     freed += Self::ripen_and_free(scheme, other, portion);
                     other.may_keep_memory();
@@ -782,6 +792,25 @@ mod tests {
             mine.bag.disclaim();
         }
         assert_eq!(scheme.0.get(), 3);
+        records.drain();
+    }
+
+    /// Its drops would find it, and keep it at hand, as if it were their thread's own.
+    #[test]
+    fn the_record_with_ones_own_number_is_left_alone() {
+        let mut records = Records::<()>::new(Settings::DEFAULT);
+        let number = thread::claim_number().unwrap();
+        let mine = records.at(number + 1).record().unwrap();
+        assert!(mine.take(thread::identity(), &records.opening));
+        [number, number + 2].iter().for_each(|&index| leave_one(&records, index));
+        mine.bag.claim(thread::identity() + 1);
+        let scheme = Never::default();
+        // SAFETY: taken above; and the claim is given up by who is alone here.
+        unsafe {
+            records.reclaim_now(&scheme, mine, 8);
+            mine.bag.disclaim();
+        }
+        assert_eq!(scheme.0.get(), 1);
         records.drain();
     }
 }

@@ -416,6 +416,10 @@ impl<K, V> Table<K, V> {
 
     /// Makes all slots empty, for whoever has the table to himself; their entries are forgotten.
     pub(super) fn wipe_exclusive(&self) {
+        // T4: then nobody has written a slot.
+        if self.used() == 0 {
+            return;
+        }
         for slot in &self.slots {
             // A page that nobody has written stays the system's: see `empty_slots`.
             if Word::load_exclusive(slot) != Word::EMPTY {
@@ -442,8 +446,7 @@ impl<K, V> fmt::Debug for Table<K, V> {
 }
 
 /// So many empty slots. Large ones come from the system as pages that it fills with zeros when they
-/// are first touched, so it takes no time to make them, and
-/// memory only where they are used.
+/// are first touched, so it takes no time to make them, and memory only where they are used.
 fn empty_slots<N>(count: usize) -> Result<Box<[Slot<N>]>, Shortage> {
     // SAFETY: null pointers are all zeros.
     unsafe { zeroed(count, Atomic::null) }

@@ -61,13 +61,13 @@
 //! - `pop` of a value: when it has claimed the cell; or, if that push came later, right after it.
 //! - `pop`, `peek` that find nothing: when they load `enqueue`, after `dequeue`, and the latter is not
 //!   less: each value that was pushed before is in a popper's cell. Or when they load a null `next`
-//!   of a used up segment.
-//! - `peek` of a value: when it has found the cell to be the first; or, as with `pop`, when it was
-//!   filled after that. It may poison cells as a pop does: what is behind an undecided cell is not
+//!   of a used up segment, or a null `head`.
+//! - `peek` of a value: when it has found the cell to be the first; or, as with `pop`, right after that
+//!   push, if it came later. It may poison cells as a pop does: what is behind an undecided cell is not
 //!   the first value.
 //! - `is_empty`: as a pop that finds nothing, if none of the cells that are claimed is full, and there is
-//!   no next segment; else when it loads `dequeue`; or, if the cell that it finds was filled after that,
-//!   or the segment linked, then. A push that is under way does not count.
+//!   no next segment; else when it loads `dequeue`; or, if the push of what it finds, in a cell or in the
+//!   next segment, came later, right after that. A push that is under way does not count.
 //! - `close`: when the first sealing of the last segment is complete; pushes that are under way in
 //!   earlier segments come before it. `is_closed`: at its load of the link, or at the end of its sealing.
 //! - `len` is no single moment's number.
@@ -257,9 +257,12 @@ impl<T, R: Reclaimer> Queue<T, R> {
         let mut turn = Turn::new();
         let mut first = guard.shield();
         loop {
-            first.protect(&self.head);
+            // That there is no segment is an answer: C6.
+            if first.protect(&self.head).is_null() && self.head.load(IN_ONE_ORDER).is_null() {
+                return None;
+            }
             // SAFETY: what is in `head` are segments of this domain, retired by I4 only.
-            let segment = unsafe { first.as_ref() }?;
+            let Some(segment) = (unsafe { first.as_ref() }) else { continue };
             if let Ok(found) = look(segment, &mut turn) {
                 return found;
             }
@@ -417,6 +420,8 @@ impl<T, R: Reclaimer> Queue<T, R> {
 
 #[cfg(all(test, not(any(loom, crossbeam_loom))))]
 mod tests {
+    use core::sync::atomic::AtomicBool;
+
     use super::{Ordering, Segment};
     use crate::Queue;
 
@@ -452,6 +457,31 @@ mod tests {
             // SAFETY: the first segment, and nobody else is here. The last one's number is 1.
             unsafe { (*first).ordinal = 1_usize.wrapping_sub(segments) };
             assert_eq!(queue.len(), len);
+        }
+    }
+
+    /// Who looks into a queue, after he has done what a pusher did not see afterwards, comes after him; also
+    /// where there was no segment before. (It takes Miri to fail.)
+    #[test]
+    fn who_finds_no_segment_comes_before_all_who_do() {
+        for _ in 0..10 {
+            let queue = Queue::<u64>::new();
+            let (done, turn) = (AtomicBool::new(false), AtomicBool::new(false));
+            std::thread::scope(|threads| {
+                threads.spawn(|| {
+                    let queue = queue.pin();
+                    // Relaxed: time, and nothing else, makes him the second.
+                    while !turn.load(Ordering::Relaxed) {
+                        std::thread::yield_now();
+                    }
+                    done.store(true, Ordering::SeqCst);
+                    assert!(!queue.is_empty());
+                });
+                let queue = queue.pin();
+                queue.push(7);
+                assert!(!done.load(Ordering::SeqCst));
+                turn.store(true, Ordering::Relaxed);
+            });
         }
     }
 }

@@ -59,10 +59,10 @@ use crate::scheme::Scheme;
 ///
 /// # Linearization
 /// Values come out in the order of the cells that their pushes take. A `push` takes effect when its cell or
-/// a later one is filled; a `pop` when it takes its cell's number, or right after that cell is filled.
-/// Who finds nothing, when he loads how many cells pushes have taken, or that there is no segment behind a
-/// used up one; a `peek` or an `is_empty` that finds a value, when it loads which cell is the first, or
-/// when the found one is filled. `close`, when no cell of the last segment can be filled any more. `len`
+/// a later one is filled; a `pop` when it takes its cell's number, or, if that push comes later, right after
+/// it. Who finds nothing, when he loads how many cells pushes have taken, or that there is no segment, or
+/// none behind a used up one; a `peek` or an `is_empty` that finds a value, when it loads which cell is the
+/// first, or, if the push of what it finds comes later, right after it. `close`, when no cell of the last segment can be filled any more. `len`
 /// is of no single moment.
 ///
 /// # Memory
