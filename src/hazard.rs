@@ -39,10 +39,6 @@
 //! *New slots.* A block of slots, and a record, is published before it is used, and that comes before
 //! L: so 2. holds for slots that are new as well.
 //!
-//! *Records without an owner* are passed over. A record is taken before a slot of it is written: if L is
-//! before H, T sees, as it sees P, that it was taken, or what came later. If it was given up again, R has
-//! ended the protection before (Release, and T's look at the owner is Acquire).
-//!
 //! *Slots that are put aside.* What is published is the top of a pile of blocks, whose order never
 //! changes: who has seen a top finds all that is below it. The top is taken back when all protections
 //! in the pile have ended, and by a store that is Release, so if T sees that, or what was published
@@ -615,24 +611,22 @@ impl State {
         unsafe { record.with_bag(sift) };
     }
 
-    /// The blocks of all records that have an owner (see the module's head).
-    fn blocks(&self) -> impl Iterator<Item = &Block> {
-        let owned = self.records.iter().filter(|record| record.is_owned());
-        owned.flat_map(|record| record.extra.blocks())
-    }
-
     /// What all slots announce, but for nulls.
     fn slots(&self) -> impl Iterator<Item = usize> {
-        let slots = self.blocks().flat_map(|block| &block.slots);
+        let blocks = self.records.iter().flat_map(|record| record.extra.blocks());
         // Acquire: 2. of the module's head.
-        let slots = slots.map(|slot| slot.load(Ordering::Acquire));
+        let slots = blocks.flat_map(|block| &block.slots).map(|slot| slot.load(Ordering::Acquire));
         slots.map(|address| address.addr()).filter(|address| *address != 0)
     }
 
     /// Takes a snapshot of what is announced, sorted; false if there is no memory for it.
     fn take_snapshot(&self, snapshot: &mut Vec<usize>) -> bool {
         snapshot.clear();
-        self.slots_seen.store(self.blocks().count() * SLOTS, counter::Relaxed);
+        // Where a record has an owner: what a crowd has left does not make batches large. (A model would
+        // learn nothing by that look.)
+        let owned = self.records.iter().filter(|record| MODEL || record.is_owned());
+        let blocks = owned.map(|record| record.extra.blocks().count());
+        self.slots_seen.store(blocks.sum::<usize>() * SLOTS, counter::Relaxed);
         for address in self.slots() {
             if snapshot.try_reserve(1).is_err() {
                 return false;
