@@ -106,6 +106,7 @@
 use core::cell::{Cell, UnsafeCell};
 use core::fmt;
 use core::ptr::{self, NonNull};
+use core::sync::atomic::compiler_fence;
 
 use crate::bag::{Bag, Load};
 use crate::barrier;
@@ -115,7 +116,7 @@ use crate::records::{Records, Ripens};
 use crate::retired::{Retired, Vtable};
 use crate::scheme::{GlobalScheme, Protection, Scheme, Stats};
 use crate::sync::counter::{self, AtomicUsize as Hint};
-use crate::sync::{AtomicPtr, MODEL, Ordering, compiler_fence, fence, null_pointers};
+use crate::sync::{AtomicPtr, MODEL, Ordering, fence, null_pointers};
 use crate::thread::{self, ProcessWide};
 
 /// Slots in a block: what a guard has at hand.
@@ -301,7 +302,7 @@ impl Pile {
         if above.get().is_null() {
             let new = Box::into_raw(Box::new(InPile(Block::above(top))));
             // A child of `fork` may be born here: what it finds is complete.
-            compiler_fence(Ordering::Release);
+            compiler_fence(core::sync::atomic::Ordering::Release);
             above.set(new.cast());
         }
         let new = above.get();
