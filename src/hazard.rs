@@ -302,7 +302,7 @@ impl Pile {
         if above.get().is_null() {
             let new = Box::into_raw(Box::new(InPile(Block::above(top))));
             // A child of `fork` may be born here: what it finds is complete.
-            compiler_fence(core::sync::atomic::Ordering::Release);
+            compiler_fence(Ordering::Release);
             above.set(new.cast());
         }
         let new = above.get();
