@@ -600,7 +600,16 @@ impl<X> Record<X> {
             // are from the global allocator, with their vtable's layout (I3 of `retired`). The recycler is
             // the owner's, and borrowed while nothing else runs: no drop, no allocator.
             unsafe {
-                (*self.recycler.get()).keep(&mut blocks, vtable);
+                loop {
+                    (*self.recycler.get()).keep(&mut blocks, vtable);
+                    if blocks.len() == 0 {
+                        break;
+                    }
+                    let Some((other, layout)) = (*self.recycler.get()).crowd_out(vtable) else {
+                        break;
+                    };
+                    std::alloc::dealloc(other.as_ptr(), layout);
+                }
                 blocks.for_each(|block| std::alloc::dealloc(block.as_ptr(), vtable.layout()));
             }
         }

@@ -5,7 +5,8 @@
 //!
 //! - **I1.** A block in a list came from the global allocator with the layout that belongs to the
 //!   list ([`Class`]), and goes back there with it.
-//! - **I2.** What is kept is bounded, in bytes.
+//! - **I2.** What is kept is bounded, in bytes. Who has most of it gives way to others: a thread that has
+//!   come from a queue to a stack does not keep segments where nodes are needed.
 //!
 //! Reused addresses are no new danger: the allocator reuses them too. But a tool that watches memory
 //! would not see a use after free any more, so under Miri, sanitizers and in models nothing is kept.
@@ -38,9 +39,28 @@ struct Free {
     next: *mut Self,
 }
 
+/// The blocks of one class.
+#[derive(Clone, Copy)]
+struct List {
+    head: *mut Free,
+    bytes: usize,
+}
+
+impl List {
+    /// Takes one out; they are of this size.
+    #[inline]
+    fn pop(&mut self, size: usize) -> Option<NonNull<u8>> {
+        let free = NonNull::new(self.head)?;
+        // SAFETY: I1: in the list, so ours, and `next` was written.
+        self.head = unsafe { free.as_ref() }.next;
+        self.bytes -= size;
+        Some(free.cast())
+    }
+}
+
 /// A thread's blocks for reuse in one domain.
 pub(crate) struct Recycler {
-    lists: [*mut Free; LISTS],
+    lists: [List; LISTS],
     kept_bytes: usize,
     limit: usize,
 }
@@ -72,11 +92,17 @@ impl Class {
         let class = self.0 as usize;
         if class < SMALL { (class + 1) * NODE_ALIGN } else { LARGE_FROM << (class - SMALL) }
     }
+
+    /// The layout of its blocks.
+    fn layout(self) -> Layout {
+        // SAFETY: I1: that of blocks which were allocated with it.
+        unsafe { Layout::from_size_align_unchecked(self.size(), NODE_ALIGN) }
+    }
 }
 
 impl Recycler {
     pub(crate) const fn new(limit: usize) -> Self {
-        Self { lists: [ptr::null_mut(); LISTS], kept_bytes: 0, limit }
+        Self { lists: [List { head: ptr::null_mut(), bytes: 0 }; LISTS], kept_bytes: 0, limit }
     }
 
     #[cfg(all(test, not(any(loom, crossbeam_loom, shuttle))))]
@@ -88,12 +114,10 @@ impl Recycler {
     #[inline]
     pub(crate) fn take(&mut self, vtable: &Vtable) -> Option<NonNull<u8>> {
         let Class(class) = vtable.class()?;
-        let list = &mut self.lists[usize::from(class) % LISTS];
-        let free = NonNull::new(*list)?;
-        // SAFETY: I1: in the list, so ours, and `next` was written.
-        *list = unsafe { free.as_ref() }.next;
-        self.kept_bytes -= vtable.layout().size();
-        Some(free.cast())
+        let size = vtable.layout().size();
+        let block = self.lists[usize::from(class) % LISTS].pop(size)?;
+        self.kept_bytes -= size;
+        Some(block)
     }
 
     /// Keeps the blocks of nodes with one vtable, as many as there is room for: what is left in
@@ -109,8 +133,9 @@ impl Recycler {
         vtable: &Vtable,
     ) {
         let Some(Class(class)) = vtable.class() else { return };
-        let (list, size) = (usize::from(class) % LISTS, vtable.layout().size());
-        let (mut head, mut kept_bytes) = (self.lists[list], self.kept_bytes);
+        let (list, size) = (&mut self.lists[usize::from(class) % LISTS], vtable.layout().size());
+        let (mut head, before) = (list.head, self.kept_bytes);
+        let mut kept_bytes = before;
         while kept_bytes + size <= self.limit {
             let Some(block) = blocks.next() else { break };
             let free = block.cast::<Free>();
@@ -119,20 +144,33 @@ impl Recycler {
             head = free.as_ptr();
             kept_bytes += size;
         }
-        (self.lists[list], self.kept_bytes) = (head, kept_bytes);
+        (list.head, list.bytes) = (head, list.bytes + (kept_bytes - before));
+        self.kept_bytes = kept_bytes;
+    }
+
+    /// When there is no room for one more block of nodes with this vtable: takes a block out of the class
+    /// that has most (I2), for the caller to give back to the allocator; `None` if that is this class itself,
+    /// or nearly.
+    #[cold]
+    pub(crate) fn crowd_out(&mut self, vtable: &Vtable) -> Option<(NonNull<u8>, Layout)> {
+        let Class(class) = vtable.class()?;
+        let wanted = self.lists[usize::from(class) % LISTS].bytes + vtable.layout().size();
+        let lists = (0..).map(Class).zip(&mut self.lists[..CLASSES]);
+        let (most, list) = lists.max_by_key(|(_, list)| list.bytes)?;
+        if list.bytes <= wanted {
+            return None;
+        }
+        let block = list.pop(most.size())?;
+        self.kept_bytes -= most.size();
+        Some((block, most.layout()))
     }
 
     /// Gives all blocks back to the allocator.
     pub(crate) fn clear(&mut self) {
-        for (class, list) in (0..).zip(&mut self.lists[..CLASSES]) {
-            let size = Class(class).size();
-            while let Some(free) = NonNull::new(*list) {
+        for (class, list) in (0..).map(Class).zip(&mut self.lists[..CLASSES]) {
+            while let Some(block) = list.pop(class.size()) {
                 // SAFETY: I1.
-                unsafe {
-                    *list = free.as_ref().next;
-                    let layout = Layout::from_size_align_unchecked(size, NODE_ALIGN);
-                    std::alloc::dealloc(free.cast().as_ptr(), layout);
-                }
+                unsafe { std::alloc::dealloc(block.as_ptr(), class.layout()) };
             }
         }
         self.kept_bytes = 0;
@@ -218,5 +256,38 @@ mod tests {
             assert!(keep(&mut recycler, blocks, vtable) >= 8);
             assert!(recycler.kept_bytes <= 100);
         }
+    }
+
+    /// A thread that goes from one structure to another one keeps the blocks of both.
+    #[test]
+    fn who_has_most_gives_way() {
+        const LIMIT: usize = 4 << 10;
+        let mut recycler = Recycler::new(LIMIT);
+        let (node, array) = (Vtable::of::<(), [u64; 2]>(), Vtable::of::<(), [u64; 64]>());
+        let fill = |recycler: &mut Recycler, vtable| {
+            loop {
+                if keep(recycler, vec![allocate(vtable)], vtable) == 0 {
+                    continue;
+                }
+                let Some((other, layout)) = recycler.crowd_out(vtable) else { break };
+                // SAFETY: it was the recycler's, and has this layout.
+                unsafe { std::alloc::dealloc(other.as_ptr(), layout) };
+            }
+        };
+        let kept = |recycler: &Recycler, vtable: &Vtable| {
+            recycler.lists[usize::from(vtable.class().unwrap().0)].bytes
+        };
+        fill(&mut recycler, array);
+        assert_eq!(kept(&recycler, array), LIMIT);
+        for vtable in [node, array, node] {
+            fill(&mut recycler, vtable);
+            for vtable in [node, array] {
+                assert!(kept(&recycler, vtable) >= LIMIT / 2 - array.layout().size());
+            }
+            assert_eq!(recycler.kept_bytes, kept(&recycler, node) + kept(&recycler, array));
+            assert!(recycler.kept_bytes <= LIMIT);
+        }
+        recycler.clear();
+        assert_eq!((recycler.kept_bytes, kept(&recycler, node)), (0, 0));
     }
 }
