@@ -598,7 +598,8 @@ impl<X> Record<X> {
             let mut blocks = objects.iter().map(Retired::block);
             // SAFETY: their values are gone, or were abandoned half dropped, so the blocks are ours; they
             // are from the global allocator, with their vtable's layout (I3 of `retired`). The recycler is
-            // the owner's, and borrowed while nothing else runs: no drop, no allocator.
+            // the owner's, and borrowed while nothing else runs: no drop, no allocator. What it gives up is
+            // ours, with that layout (I1 of `recycler`).
             unsafe {
                 loop {
                     (*self.recycler.get()).keep(&mut blocks, vtable);

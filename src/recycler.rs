@@ -5,8 +5,8 @@
 //!
 //! - **I1.** A block in a list came from the global allocator with the layout that belongs to the
 //!   list ([`Class`]), and goes back there with it.
-//! - **I2.** What is kept is bounded, in bytes. Who has most of it gives way to others: a thread that has
-//!   come from a queue to a stack does not keep segments where nodes are needed.
+//! - **I2.** What is kept is bounded, in bytes. The class that has most of it gives way to others, down to
+//!   as much as they have: a thread that has come from a queue to a stack does not keep segments only.
 //!
 //! Reused addresses are no new danger: the allocator reuses them too. But a tool that watches memory
 //! would not see a use after free any more, so under Miri, sanitizers and in models nothing is kept.
@@ -149,15 +149,21 @@ impl Recycler {
     }
 
     /// When there is no room for one more block of nodes with this vtable: takes a block out of the class
-    /// that has most (I2), for the caller to give back to the allocator; `None` if that is this class itself,
-    /// or nearly.
+    /// that has most (I2), for the caller to give back to the allocator, and to try again; `None` if that has
+    /// not so much more than this one.
     #[cold]
     pub(crate) fn crowd_out(&mut self, vtable: &Vtable) -> Option<(NonNull<u8>, Layout)> {
         let Class(class) = vtable.class()?;
-        let wanted = self.lists[usize::from(class) % LISTS].bytes + vtable.layout().size();
+        let (own, size) = (self.lists[usize::from(class) % LISTS].bytes, vtable.layout().size());
+        // It must have as much as this one would have then, with all that it loses until there is room.
+        let missing = (self.kept_bytes + size).saturating_sub(self.limit);
+        let wanted = own + size + missing;
+        if self.kept_bytes - own < wanted {
+            return None;
+        }
         let lists = (0..).map(Class).zip(&mut self.lists[..CLASSES]);
         let (most, list) = lists.max_by_key(|(_, list)| list.bytes)?;
-        if list.bytes <= wanted {
+        if list.bytes < wanted {
             return None;
         }
         let block = list.pop(most.size())?;
