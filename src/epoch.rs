@@ -639,6 +639,7 @@ mod tests {
 
     /// So many records are not looked at for a few objects.
     #[test]
+    #[cfg_attr(miri, ignore = "thousands of records take it minutes")]
     fn who_has_many_records_to_look_at_looks_at_them_seldom() {
         let domain = Domain::new();
         let records = &domain.domain().records;
