@@ -92,8 +92,9 @@ use crate::scheme::{GlobalScheme, GuardScoped, Protection, Scheme, Stats};
 use crate::sync::{AtomicBool, AtomicPtr, Ordering, fence};
 use crate::thread::{self, ProcessWide};
 
-/// Because of barriers a batch is never larger than this here, in objects: with those of [`DISTANCE`] epochs, and those
-/// that are retired and those that are freed meanwhile, so many batches wait as that, and 2.
+/// Because of barriers a batch is never larger than this here, in objects: with those of [`DISTANCE`]
+/// epochs, and those that are retired and those that are freed meanwhile, so many batches wait as that,
+/// and 2.
 const MAX_BATCH: usize = 1536;
 
 /// How many epochs an object waits. See the [module](self): 2 is one too few.
@@ -120,9 +121,8 @@ const GOES_ROUND: bool = usize::BITS < 64;
 ///
 /// **Memory**: each thread that retires leaves a few batches of objects pending, of 256 to 1536
 /// objects or 64 to 384 KiB each, as barriers are cheap or dear (or of as many objects as there were
-/// threads at a time, up to 4096, and 1 MiB), until others collect; and keeps up to 64 KiB of node blocks for its
-/// next nodes. [`Builder`] sets both. Who retires takes over what
-/// exited threads have left, as long as less than a batch of objects, and less than 4 MiB, is ripe that
+/// threads at a time, up to 4096, and 1 MiB), until others collect; and keeps up to 64 KiB of node blocks
+/// for its next nodes. [`Builder`] sets both. Who retires takes over what exited threads have left, as long as less than a batch of objects, and less than 4 MiB, is ripe that
 /// it has yet to free.
 ///
 /// ```

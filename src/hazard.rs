@@ -51,8 +51,8 @@
 //! more: numbers are not quite the smallest that are free). Twice that if threads exit (what they left is
 //! another's, until that one has freed it); and as many again for each thread that collects meanwhile (who
 //! retires while another looks into his bag borrows a record, and another one if a second thread does).
-//! Let H be the number of all their slots ([`SLOTS`] a record, and as many for
-//! each block beside that scans look at, when there were most of them), B the largest batch (the builder's
+//! Let H be the number of all their slots ([`SLOTS`] a record, and as many for each block beside that scans
+//! look at, when there were most of them), B the largest batch (the builder's
 //! `max_batch`, or 4096), B' = max(B, 2 H), L the largest object's size (of a hash map's old table: with
 //! all its slots). Then at any time, whatever any thread does,
 //!
@@ -131,10 +131,10 @@ const _: () = assert!(SLOTS >= 2, "`Block::clear` takes two by hand");
 ///
 /// **The bound.** Let N be the number of threads that used any domain of the process at a time, when there
 /// were most of them; twice that if threads exit meanwhile, and as many again for each thread that is within
-/// [`collect`](crate::Reclaimer::collect); H = 8 N slots (8 more for each guard within a guard, and for each 8 shields beyond the first 8 of a
-/// guard, when there were most of them); B = 4096, or the builder's [`max_batch`](Builder::max_batch);
-/// B' = max(B, 2 H); and L the largest object's size (a hash map's table among them, 8 bytes for each of
-/// its slots). Then
+/// [`collect`](crate::Reclaimer::collect); H = 8 N slots (8 more for each guard within a guard, and for
+/// each 8 shields beyond the first 8 of a guard, when there were most of them); B = 4096, or the builder's
+/// [`max_batch`](Builder::max_batch); B' = max(B, 2 H); and L the largest object's size (a hash map's
+/// table among them, 8 bytes for each of its slots). Then
 ///
 /// > pending objects <= N * (2 B' + H + 16)
 /// >
@@ -144,8 +144,8 @@ const _: () = assert!(SLOTS >= 2, "`Block::clear` takes two by hand");
 /// [`Guard::reclaim`](crate::Guard::reclaim); the structures do.
 ///
 /// Beyond it are: what is retired from within the `Drop`s of objects that are being freed, until the
-/// thread retires something later, or another one collects; what a thread had gathered from all that stays within
-/// [`collect`](crate::Reclaimer::collect), in a `Drop` or in the allocator; guards of a thread that is
+/// thread retires something later, or another one collects; what a thread had gathered from all that stays
+/// within [`collect`](crate::Reclaimer::collect), in a `Drop` or in the allocator; guards of a thread that is
 /// exiting, within one another, each of which counts as a thread; and, where the platform begins to refuse
 /// barriers in mid-life (a sandbox that is entered after the start), what waits for a thread that had used
 /// the domain before and has done nothing with it since: until it opens a guard, or exits.

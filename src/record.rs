@@ -701,7 +701,8 @@ impl<X> Record<X> {
     }
 
     /// How much is to be freed now, so that freeing keeps up with retiring: twice as much as was
-    /// retired since it was last [seen to](Self::is_tidy), in objects and in bytes, but for these not more than so many more
+    /// retired since it was last [seen to](Self::is_tidy), in objects and in bytes, but for these not more
+    /// than so many more
     /// objects.
     ///
     /// # Safety

@@ -380,17 +380,17 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
         record: &Record<X>,
         budget: usize,
     ) -> usize {
-        // SAFETY: the caller's.
+        // SAFETY: the caller's; the others are worked on and given up by who has just taken them.
         unsafe {
             // Within a drop little is freed. What it has retired stays due, or nobody would free it.
-            let is_free = !record.freeing.is_under_way();
-            let portion = if is_free {
+            let within_a_drop = record.freeing.is_under_way();
+            let portion = if !within_a_drop {
                 record.portion(budget, S::MORE_FOR_BYTES)
             } else {
                 Portion::of_objects(budget)
             };
             if record.with_bag(|_| ()).is_some() {
-                if is_free {
+                if !within_a_drop {
                     record.is_tidy();
                 }
                 return Self::ripen_and_free(scheme, record, portion);
@@ -512,7 +512,8 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     #[inline(never)]
     unsafe fn retire_in_need(&self, scheme: &impl Ripens<X>, record: &Record<X>, retired: Retired) {
         record.reserve_is_missing.set(true);
-        // SAFETY: the caller's. What needs no drop is freed without running user code.
+        // SAFETY: the caller's. What needs no drop is freed without running user code. The recycler is the
+        // owner's, and the allocator does not come back here (see the crate's docs).
         unsafe {
             scheme.ripen_all(record);
             record.free_plain(Portion::ALL);
@@ -652,7 +653,8 @@ impl<X: Default + Send + Sync + 'static> Records<X> {
     pub(crate) fn collect(&self, scheme: &impl Ripens<X>) -> usize {
         let round = |record: &Record<X>| {
             let retired = record.counts.retired_so_far();
-            // SAFETY: the record is ours.
+            // SAFETY: the record is ours, and so is its recycler; the allocator does not come back here (see
+            // the crate's docs).
             unsafe {
                 self.gather(scheme, record);
                 record.with_bag(|bag| bag.seal(|| scheme.stamp()));
@@ -776,33 +778,13 @@ mod tests {
         records.drain();
     }
 
-    /// While another thread looks into the bag, what is retired may go here or there.
-    #[test]
-    fn what_was_retired_elsewhere_is_looked_at_wherever_it_is() {
+    /// How many records a thread looks at whose own bag another one looks into. It has the record at this
+    /// place; at those, something is left.
+    fn looks_elsewhere(place: usize, left: &[usize]) -> usize {
         let mut records = Records::<()>::new(Settings::DEFAULT);
-        let mine = records.at(0).record().unwrap();
+        let mine = records.at(place).record().unwrap();
         assert!(mine.take(thread::identity(), &records.opening));
-        [1, 3, 4].iter().for_each(|&index| leave_one(&records, index));
-        let another = thread::identity() + 1;
-        mine.bag.claim(another);
-        let scheme = Never::default();
-        // SAFETY: taken above; and the claim is given up by who is alone here.
-        unsafe {
-            records.reclaim_now(&scheme, mine, 8);
-            mine.bag.disclaim();
-        }
-        assert_eq!(scheme.0.get(), 3);
-        records.drain();
-    }
-
-    /// Its drops would find it, and keep it at hand, as if it were their thread's own.
-    #[test]
-    fn the_record_with_ones_own_number_is_left_alone() {
-        let mut records = Records::<()>::new(Settings::DEFAULT);
-        let number = thread::claim_number().unwrap();
-        let mine = records.at(number + 1).record().unwrap();
-        assert!(mine.take(thread::identity(), &records.opening));
-        [number, number + 2].iter().for_each(|&index| leave_one(&records, index));
+        left.iter().for_each(|&index| leave_one(&records, index));
         mine.bag.claim(thread::identity() + 1);
         let scheme = Never::default();
         // SAFETY: taken above; and the claim is given up by who is alone here.
@@ -810,7 +792,21 @@ mod tests {
             records.reclaim_now(&scheme, mine, 8);
             mine.bag.disclaim();
         }
-        assert_eq!(scheme.0.get(), 1);
         records.drain();
+        scheme.0.get()
+    }
+
+    /// While another thread looks into the bag, what is retired may go here or there.
+    #[test]
+    fn what_was_retired_elsewhere_is_looked_at_wherever_it_is() {
+        let number = thread::claim_number().unwrap();
+        assert_eq!(looks_elsewhere(number, &[number + 1, number + 3, number + 4]), 3);
+    }
+
+    /// Its drops would find it, and keep it at hand, as if it were their thread's own.
+    #[test]
+    fn the_record_with_ones_own_number_is_left_alone() {
+        let number = thread::claim_number().unwrap();
+        assert_eq!(looks_elsewhere(number + 1, &[number, number + 2]), 1);
     }
 }

@@ -95,8 +95,8 @@ impl Class {
 
     /// The layout of its blocks.
     fn layout(self) -> Layout {
-        // SAFETY: I1: that of blocks which were allocated with it.
-        unsafe { Layout::from_size_align_unchecked(self.size(), NODE_ALIGN) }
+        Layout::from_size_align(self.size(), NODE_ALIGN)
+            .expect("a small multiple of a power of two")
     }
 }
 

@@ -62,8 +62,8 @@ use crate::scheme::Scheme;
 /// a later one is filled; a `pop` when it takes its cell's number, or, if that push comes later, right after
 /// it. Who finds nothing, when he loads how many cells pushes have taken, or that there is no segment, or
 /// none behind a used up one; a `peek` or an `is_empty` that finds a value, when it loads which cell is the
-/// first, or, if the push of what it finds comes later, right after it. `close`, when no cell of the last segment can be filled any more. `len`
-/// is of no single moment.
+/// first, or, if the push of what it finds comes later, right after it. `close`, when no cell of the last
+/// segment can be filled any more. `len` is of no single moment.
 ///
 /// # Memory
 /// An empty queue that was never used has no memory of its own. With the first value it has a segment
