@@ -9,6 +9,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::any::TypeId;
 use std::cell::Cell;
 use std::ptr;
+use std::thread;
 
 use common::{Alike, Epoch, Hazard, Ledger, Reclaimer, Subject, Tracked, for_each_scheme, sized};
 use sexton::hash_map::{TryInsertError, TryReserveError};
@@ -247,7 +248,7 @@ for_each_scheme! {
         subject.settle(domain, &ledger);
     }
 
-    /// Entries of many leaves, of all heights; what needs no new run goes on without memory.
+    /// Entries of many leaves; what needs no new run goes on without memory.
     ///
     /// Each insertion retires a run. So of those objects that crossbeam-epoch can retire without memory
     /// none would be left when there is none.
@@ -316,6 +317,43 @@ for_each_scheme! {
         }
         assert!(pinned.keys().map(|key| *key).eq(0..ENTRIES));
         drop(pinned);
+        drop(map);
+        subject.settle(domain, &ledger);
+    }
+
+    /// Searches of many levels, where each comparison needs covers of its own: a thread of hazard pointers has
+    /// enough slots from the beginning.
+    fn a_skip_map_of_unknown_keys_needs_no_memory_but_for_entries(subject) {
+        if keeps_blocks(subject) || allocates_to_retire(subject) || is_crossbeams::<R>() {
+            return;
+        }
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        struct Unknown(u64);
+
+        const ENTRIES: u64 = sized(20_000, 100) as u64;
+        let (domain, ledger) = (subject.domain(), Ledger::new());
+        let map = SkipMap::<Unknown, Tracked, R>::with_reclaimer(domain.clone());
+        (0..ENTRIES).for_each(|number| drop(map.insert(Unknown(number), Tracked::new(&ledger, number))));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                drop(domain.pin());
+                for number in (0..ENTRIES).step_by(sized(7, 2)) {
+                    let key = Unknown(number);
+                    let pinned = map.pin();
+                    let found = without_memory(|| pinned.get(&key).map(|value| value.value()));
+                    assert_eq!(found, Some(number));
+                    let next = without_memory(|| pinned.range(key..).nth(1).map(|entry| *entry.key()));
+                    assert_eq!(next, (number + 1 < ENTRIES).then_some(Unknown(number + 1)));
+                }
+                for number in (ENTRIES / 4..ENTRIES / 2).rev() {
+                    // So that retiring needs no memory.
+                    domain.collect();
+                    let pinned = map.pin();
+                    let removed = without_memory(|| pinned.remove(&Unknown(number)));
+                    assert_eq!(removed.map(|value| value.value()), Some(number));
+                }
+            });
+        });
         drop(map);
         subject.settle(domain, &ledger);
     }
@@ -637,7 +675,7 @@ each_allocation_of! { stack_session queue_session cell_session map_session skip_
 #[test]
 fn a_skip_map_loses_no_block() {
     fn check<S: Scheme>(domain: &Domain<S>) {
-        const ENTRIES: u64 = sized(300, 70) as u64;
+        const ENTRIES: u64 = sized(2_000, 70) as u64;
         let rounds = (0..12).map(|_| {
             let map = SkipMap::<u64, u64, _>::with_reclaimer(domain.clone());
             let insert = |number: u64| drop(map.pin().insert(number * 89 % ENTRIES, number));

@@ -207,7 +207,7 @@ for_each_scheme! {
         subject.settle(domain, &ledger);
     }
 
-    /// What is removed while its tower is being built is unlinked all the same, by one of the two.
+    /// What is removed while it is being linked in the index is taken out all the same, by one of the two.
     fn what_is_removed_at_birth_is_freed(subject) {
         const ROUNDS: u64 = sized(4000, 10) as u64;
         let (domain, ledger) = (subject.domain(), Ledger::new());
@@ -236,9 +236,9 @@ for_each_scheme! {
         const THREADS: u64 = sized(3, 2) as u64;
         const ROUNDS: u64 = sized(40, 2) as u64;
         /// Those of a dozen leaves.
-        const KEYS: u64 = sized(360, 50) as u64;
+        const KEYS: u64 = sized(360, 44) as u64;
         /// So many at once are inserted and then removed, by all.
-        const PART: u64 = sized(120, 40) as u64;
+        const PART: u64 = sized(120, 24) as u64;
         let (domain, ledger) = (subject.domain(), Ledger::new());
         let map = SkipMap::with_reclaimer(domain.clone());
         let tracked = |key, version| Tracked::new(&ledger, key + KEYS * version);

@@ -1,21 +1,21 @@
-//! The list of leaves, and the index over it: searching, linking, and taking out.
+//! The levels: lists of nodes, one over the other, and how a search comes down through them.
 //!
-//! (W. Pugh, "Skip lists: a probabilistic alternative to balanced trees", CACM 1990, and
-//! "Concurrent maintenance of skip lists", 1990; K. Fraser, "Practical lock-freedom", 2004; M. Herlihy
-//! and N. Shavit, "The art of multiprocessor programming", chapter 14. The lists of the index are those
-//! of M. M. Michael, SPAA 2002: a walk that hazard pointers can follow. That a leaf leads to the one to
-//! its right, so that an index which lags behind does no harm, is from P. Lehman and S. B. Yao,
-//! "Efficient locking for concurrent operations on B-trees", TODS 1981; that all of a leaf is replaced
-//! at once, from J. Levandoski, D. Lomet and S. Sengupta, "The Bw-tree", ICDE 2013. Leaves die when they
-//! are empty, and are not merged before: T. Johnson and D. Shasha, "B-trees with inserts and deletes: why
+//! (The index is a B-tree's, kept as a skip list is: each level is a list, sparser than the one below, which
+//! is right without it. W. Pugh, "Skip lists: a probabilistic alternative to balanced trees", CACM 1990, and
+//! "Concurrent maintenance of skip lists", 1990; D. Golovin, "The B-skip-list", 2010. That a node leads to
+//! the one to its right, so that a level above which lags behind does no harm, is from P. Lehman and S. B.
+//! Yao, "Efficient locking for concurrent operations on B-trees", TODS 1981; that all of a node is replaced
+//! at once, from J. Levandoski, D. Lomet and S. Sengupta, "The Bw-tree", ICDE 2013. Nodes die when they are
+//! empty, and are not merged before: T. Johnson and D. Shasha, "B-trees with inserts and deletes: why
 //! free-at-empty is better than merge-at-half", JCSS 1993.)
 //!
 //! ```text
-//! level 1   head ────────────────────────────> leaf ──────────────────────> .
-//! level 0   head ────────────> leaf ─────────> leaf ────────> leaf ───────> .
-//!            |                  |                |              |
-//!           run ─────────────> run ───────────> run ─────────> run ───────> .
-//!           3 8                20 21 25          30             41 47
+//! level 2   head ─────────────────────────────────────────> branch ────────────────> .
+//!            |                                                 |
+//! level 1   head ────────────> branch ────────────────────> branch ────────────────> .
+//!            |                 |     |                      |     |
+//! level 0   head ───> leaf ─> leaf  leaf ─────────> leaf ─> leaf  leaf ─────────────> .
+//!           3 8       9 12    20 21  30 33 34       41 47   50    60 62
 //! ```
 //!
 //! *The list of leaves is the map*: each leaf has a run of entries, and the run leads to the next leaf
@@ -23,151 +23,191 @@
 //! is not less than that, and less than the first entry of the next leaf, belongs into it. So as first
 //! entries are removed a leaf loses ground to the one on its left, and never gets it back.
 //!
-//! *The index says where to begin*, and nothing depends on it but the time that it takes: a leaf of
-//! height h is linked at levels 0 to h - 1. A search goes along a level as long as leaves do not begin
-//! behind what it seeks, then one level down; and in the end to the right along the leaves themselves
-//! (`page`).
+//! *The index says where to begin*, and nothing depends on it but the time that it takes. A branch is like a
+//! leaf, but what is in its run are nodes of the level below; it begins where the first of them does. A
+//! search goes from the top level's head to the last node below that does not begin behind what it seeks, or
+//! to the head of the level below, if they all do; and in each level to the right as long as the next node
+//! does not begin behind (`page`).
 //!
 //! - *Inserting* puts a new run in the place of a leaf's (`rebuild`). If it is split, there is a new leaf
-//!   to its right, which is then linked in the index, level by level, each with a search of its own.
+//!   to its right, which is then put in a branch's run in the same way, and so on (`index`).
 //! - *Removing* sets a bit in the run. With the last entry of it the leaf dies, for ever.
-//! - *A dead leaf is taken out of the index* by whoever meets it there: he marks its link of that level
-//!   (tag 1), which freezes it, and unlinks it. It is taken out of the list of leaves by whoever puts a
-//!   new run to its left. To be sure, whoever has taken its last entry searches that key once more, and
-//!   rebuilds the run on the left; and if its tower was still being built then, the builder looks, too,
-//!   when he is done (`Leaf::bury` and `Leaf::finish`).
+//! - *A dead leaf* is taken out of the index by whoever has taken its last entry, or by whoever still
+//!   links it there; and out of the list of leaves by whoever puts a new run to its left. The same
+//!   goes for a branch with nothing left in it. Searches do not care: they go past.
 //!
-//! # Invariants of the index
+//! # Invariants
 //!
-//! - **I1.** A marked link never changes again. A link is marked only when its leaf is dead and was linked
-//!   at that level. A leaf is unlinked at a level only when its link of that level is marked.
-//! - **I2.** A leaf that was linked at a level and whose link there is unmarked is linked there, and so is
-//!   the one that the link leads to. A leaf is linked from level 0 upwards, so whoever was linked at a
-//!   level was linked at all below. It is retired when it is in no list and will not be any more (I2 of
-//!   `leaf`). *So what `protect` returns from an unmarked link of a leaf that the search met at this
-//!   level, or above it, is covered*: it was linked when the link was read again, and not retired. A
-//!   marked link proves nothing.
-//! - **I3.** Who has unlinked a leaf at a level does so once: only one unmarked link leads to it, and it
-//!   is never linked there again. So it is retired once.
-//! - **I4.** At each level leaves stand in the order in which they are linked to the right. (Nearly: a
-//!   leaf that loses its first entries while it is linked may come to stand before one that was made to
-//!   its left meanwhile. Searches then begin a leaf or two further to the left than they could, and if
-//!   it dies, it stays in the index until a search for a greater key comes by.)
-//! - **I5.** The head is never marked.
-//! - **I6.** *No zombie.* A pointer that was loaded before it was covered is never used again, not
-//!   even if it compares equal to what a link holds now: its leaf may be gone, and another one have
-//!   its address. What is followed, and what is written into a link, is covered at that moment.
-//!   (But for what a marked link leads to, which an unlinking CAS writes: that cannot be unlinked
-//!   before the marked leaf is, so if the CAS succeeds it was there all the time.) The link of a
-//!   leaf that is not linked at that level is the builder's alone (I1): so what stands there when
-//!   it gets linked is what he has written last.
+//! - **I1.** A node is retired when it is in no list and no run of a branch any more, and will not be (I1 of
+//!   `node`). So what is announced, and then found in a run of the index that is its branch's, is covered.
+//! - **I2.** A search may begin at any node of a level that does not begin behind what it seeks, and so at the
+//!   head.
+//! - **I3.** Nodes go to the right only: what is moved from one run to another one, when that is split, goes
+//!   to a new node further to the right. So who goes to the right through a level from its head comes past
+//!   what is there all the time.
+//! - **I4.** In each run nodes stand in the order in which they are in their level, and a slot's prefix is below
+//!   all that is in its node. (Nearly: what a node had when it was linked may be gone, and another node may have
+//!   been put before it since, with a greater prefix; and a node that loses the first of what is in it while it is
+//!   linked may come to stand before one that was made to its left. Searches then begin further to the left than
+//!   they could; and who looks for a node by its key may have to go through the whole level.)
 //!
-//! None of these but I4 needs an order of the keys: with an `Ord` that lies, a search may miss an entry,
-//! and a leaf may stay in the index after its death until some search passes or the map is dropped.
-//!
-//! # Orderings
-//!
-//! The CAS that links a leaf is Release. Whoever follows a link has loaded it with Acquire. The
-//! unlinking CAS passes on a pointer that was loaded with Acquire, so it is Release too, and so is
-//! the marking one.
+//! Only I4 needs an order of the keys, and with an `Ord` that lies searches may miss entries.
 //!
 //! # Progress
 //!
-//! A search starts again only if a link that it was about to use has changed, which is somebody's
-//! progress; if it stands on a dead leaf whose link one level up is not marked yet: then it marks that
-//! one, and there are no more of them than the leaf has levels; or if it was misled by the first entry
-//! that a leaf had before (`Page::at`): then that entry was removed meanwhile, or `low` said so, which it
-//! has raised.
+//! A search starts again if it has come to a node that has died meanwhile, or if it was misled by what was
+//! the first in a node before: then it raises that one's `low`, if that helps, and looks at what is first now
+//! where it had gone by `low`. After some times it begins at the head of the level (I2).
+//!
+//! A new node that could not be linked in the index, for lack of memory, stays out of it.
 
-use core::cmp::Ordering::{self as Order, Greater};
+use core::cmp::Ordering as Order;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 
-use super::leaf::{Cover, Leaf, Left, Link, Loose, MAX_HEIGHT, Tower, link, retire_if};
-use super::page::{Page, order_of};
+use super::node::{self, Left, Loose, Node, Place};
+use super::page::{Page, Stop};
 use super::prefix::Sought;
-use super::run::{self, EntryPtr, Run, Slots};
+use super::run::{self, Item, Run, Slots, child};
 use crate::atomic::{Atomic, Owned, Ptr};
 use crate::guard::Guard;
 use crate::hash_map::Entry;
-use crate::prefetch::PREFETCHES;
 use crate::scheme::Scheme;
-use crate::sync::Ordering;
 use crate::sync::counter::AtomicUsize;
+use crate::sync::{MODEL, Ordering};
 
-/// In a link: the leaf that it belongs to is dead, and out of the list of that level.
-const MARK: usize = 1;
+/// There are no more levels. A branch that was full leads to 15 nodes at least, so this is for more than most
+/// memory has room for; with still more of them the highest list gets longer.
+pub(super) const LEVELS: usize = if MODEL { 4 } else { 12 };
 
-/// The head of all levels, and the first part of the map.
+/// How often a search in the index may be misled, or find nothing where there should be something.
+pub(super) const PATIENCE: usize = 8;
+
+/// The heads of all levels.
 pub(super) struct List<K, V> {
-    /// The run of the head, which is like a leaf's that never dies; null is an empty one.
-    run: Atomic<Run<K, V>>,
-    /// Upside down: see `Tower::of_head`.
-    head: [Link<K, V>; MAX_HEIGHT],
-    /// The highest tower so far, from which searches begin. Raised before a tower is linked that
-    /// high, so who comes after that, comes after this as well.
-    height: AtomicUsize,
+    /// The runs of the heads, which are like nodes that never die; null is an empty one.
+    heads: [Atomic<Run<K, V>>; LEVELS],
+    /// The highest level so far in which there is anything, from which searches begin.
+    top: AtomicUsize,
     /// What the runs have in their arrays.
-    entries: PhantomData<EntryPtr<K, V>>,
+    entries: PhantomData<Item<K, V>>,
 }
 
 impl<K, V> List<K, V> {
     pub(super) fn new() -> Self {
-        let head = core::array::from_fn(|_| Link::null());
-        let height = AtomicUsize::new(1);
-        Self { run: Atomic::null(), head, height, entries: PhantomData }
+        let heads = core::array::from_fn(|_| Atomic::null());
+        Self { heads, top: AtomicUsize::new(0), entries: PhantomData }
+    }
+
+    /// The level of the leaves.
+    pub(super) fn leaves<'g, S: Scheme>(&'g self, guard: &'g Guard<'g, S>) -> Level<'g, K, V, S> {
+        Level { list: self, guard, number: 0 }
+    }
+}
+
+/// A level of a list, and a guard of its domain.
+pub(super) struct Level<'g, K, V, S: Scheme> {
+    pub(super) list: &'g List<K, V>,
+    pub(super) guard: &'g Guard<'g, S>,
+    pub(super) number: usize,
+}
+
+impl<K, V, S: Scheme> Clone for Level<'_, K, V, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, V, S: Scheme> Copy for Level<'_, K, V, S> {}
+
+/// Why a search starts again.
+pub(super) enum Lost {
+    /// It has come to a node that is dead.
+    Dead,
+    /// It has come to a node all of which is greater: what misled it was there before.
+    Misled,
+}
+
+impl<'g, K, V, S: Scheme> Level<'g, K, V, S> {
+    fn at(self, number: usize) -> Self {
+        Self { number, ..self }
+    }
+
+    /// The level above, if there can be one.
+    pub(super) fn above(self) -> Option<Self> {
+        (self.number + 1 < LEVELS).then(|| self.at(self.number + 1))
+    }
+
+    /// The level below this one, which is not that of the leaves.
+    pub(super) fn below(self) -> Self {
+        self.at(self.number - 1)
+    }
+
+    /// Where a node's run is, or the head's.
+    pub(super) fn home<'s>(self, node: &'s node::Cover<'_, K, V, S>) -> &'s Atomic<Run<K, V>>
+    where
+        'g: 's,
+    {
+        // SAFETY: covered, a node of this list.
+        unsafe { node.as_ref() }.map_or(self.head(), Node::run)
     }
 
     /// Where the head's run is.
-    pub(super) fn first_run(&self) -> &Atomic<Run<K, V>> {
-        &self.run
+    pub(super) fn head(self) -> &'g Atomic<Run<K, V>> {
+        &self.list.heads[self.number]
     }
 
-    fn head(&self) -> Tower<K, V> {
-        Tower::of_head(&self.head)
-    }
-
-    /// The head's link of a level.
-    fn head_link(&self, level: usize) -> &Link<K, V> {
-        &self.head[MAX_HEIGHT - 1 - level]
-    }
-
-    pub(super) fn raise(&self, height: usize) {
+    /// From now on searches begin here, or above.
+    pub(super) fn raise(self) {
         // It is high enough but for a few times, and then all searches go on to read it from their
-        // caches. Relaxed: who links a tower after it was found so, comes after the raising.
-        if self.height.load(Ordering::Relaxed) < height {
-            self.height.fetch_max(height, Ordering::Relaxed);
+        // caches. Relaxed: nothing depends on it but time.
+        if self.list.top.load(Ordering::Relaxed) < self.number {
+            self.list.top.fetch_max(self.number, Ordering::Relaxed);
         }
     }
 
-    /// Searches in the index, from the top down to a level, for the last leaf whose first entry is not
-    /// greater than what is `sought`.
-    pub(super) fn search<'g, S: Scheme>(
-        &'g self,
-        guard: &'g Guard<'g, S>,
-        bottom: usize,
-        sought: &mut Sought<impl FnMut(&K) -> Order>,
-    ) -> Cursor<'g, K, V, S> {
-        // Relaxed: see `height`.
-        let top = self.height.load(Ordering::Relaxed).max(bottom + 1) - 1;
-        let mut cursor = Cursor::at_head(self, guard);
-        while !cursor.descend(top, bottom, sought) {
-            // The safe place to start again from is the head (I5).
-            cursor = Cursor::at_head(self, guard);
+    /// Where a search begins in this level.
+    #[inline]
+    pub(super) fn begin(self, sought: &mut Sought<impl FnMut(&K) -> Order>) -> Stop<'g, K, V, S> {
+        let mut misled = 0;
+        loop {
+            match self.descend(sought) {
+                Ok(stop) => return stop,
+                Err(Lost::Dead) => {}
+                Err(Lost::Misled) if misled < PATIENCE => {
+                    sought.be_careful();
+                    misled += 1;
+                }
+                // I2.
+                Err(Lost::Misled) => return Stop::at_head(self.guard),
+            }
         }
-        cursor
     }
 
-    /// Searches for a place in the map.
-    pub(super) fn locate<'g, S: Scheme>(
-        &'g self,
-        guard: &'g Guard<'g, S>,
+    /// One attempt, from the top.
+    #[inline]
+    fn descend(
+        self,
         sought: &mut Sought<impl FnMut(&K) -> Order>,
-    ) -> Page<'g, K, V, S> {
+    ) -> Result<Stop<'g, K, V, S>, Lost> {
+        let mut at = Stop::at_head(self.guard);
+        // Relaxed: see `raise`.
+        let top = self.list.top.load(Ordering::Relaxed);
+        if top > self.number {
+            let mut below = self.guard.shield();
+            for number in (self.number + 1..=top).rev() {
+                self.at(number).step_down(&mut at, &mut below, sought)?;
+            }
+        }
+        Ok(at)
+    }
+
+    /// Searches for a place in the map. This is the level of the leaves.
+    pub(super) fn locate(self, sought: &mut Sought<impl FnMut(&K) -> Order>) -> Page<'g, K, V, S> {
         let (mut last, mut misled) = (None, 0_usize);
         loop {
-            let Cursor { before, at, .. } = self.search(guard, 0, sought);
-            let Some(mut page) = Page::at(self, guard, before, at, sought) else { continue };
+            let at = self.begin(sought);
+            let Some(mut page) = Page::of_leaf(self, at, sought) else { continue };
             if !page.is_misled {
                 return page;
             }
@@ -178,192 +218,10 @@ impl<K, V> List<K, V> {
                 return page;
             }
             misled += 1;
-            if misled.is_power_of_two() {
+            // Not at once: it takes a slot.
+            if misled >= 4 && misled.is_power_of_two() {
                 last = Some((page.spot.run, page.state));
             }
-        }
-    }
-}
-
-/// Where a search has ended.
-pub(super) struct Cursor<'g, K, V, S: Scheme> {
-    guard: &'g Guard<'g, S>,
-    /// The last leaf that does not begin behind what is sought, or nothing if that is the head.
-    pub(super) before: Cover<'g, K, V, S>,
-    /// The tower of that leaf, or of the head.
-    tower: Tower<K, V>,
-    /// The first leaf that does, or nothing at the list's end.
-    pub(super) at: Cover<'g, K, V, S>,
-    /// The level where it ended.
-    level: usize,
-}
-
-impl<'g, K, V, S: Scheme> Cursor<'g, K, V, S> {
-    fn at_head(list: &List<K, V>, guard: &'g Guard<'g, S>) -> Self {
-        Self { guard, before: guard.shield(), tower: list.head(), at: guard.shield(), level: 0 }
-    }
-
-    /// One attempt, from the head; false if it must start again.
-    fn descend(
-        &mut self,
-        top: usize,
-        bottom: usize,
-        sought: &mut Sought<impl FnMut(&K) -> Order>,
-    ) -> bool {
-        (bottom..=top).rev().all(|level| {
-            self.level = level;
-            if level == 0 {
-                self.prefetch_run();
-            }
-            self.walk(sought)
-        })
-    }
-
-    /// Goes along a level to the first leaf that is greater; false if the search must start again.
-    fn walk(&mut self, sought: &mut Sought<impl FnMut(&K) -> Order>) -> bool {
-        // What `at` covers is greater than what is sought: it was found one level up. If the link
-        // leads to it, it is still covered. (If the link is marked, it does not.)
-        let mut is_greater = self.link().load(Ordering::Acquire) == self.at.ptr();
-        if !is_greater && !self.cover() {
-            // Dead, and met above: so it is linked there, and must not be met again.
-            self.mark_before();
-            return false;
-        }
-        loop {
-            // SAFETY: covered (I2), and the leaf is of this list's domain.
-            let Some(leaf) = (unsafe { self.at.as_ref() }) else { return true };
-            // SAFETY: covered; linked at this level.
-            let tower = unsafe { Tower::of::<S>(self.at.ptr()) };
-            // SAFETY: as above. Acquire: it may be passed on.
-            let next = unsafe { tower.link(self.level) }.load(Ordering::Acquire);
-            if next.tag() == MARK {
-                if !self.unlink(next) || !self.cover() {
-                    return false;
-                }
-                is_greater = false;
-                continue;
-            }
-            if leaf.is_dead() {
-                mark(self.guard, &self.at, self.level);
-                continue;
-            }
-            if is_greater {
-                return true;
-            }
-            match order_of(self.guard, &self.at, sought) {
-                None => continue,
-                Some(Greater) => return true,
-                Some(_) => {}
-            }
-            core::mem::swap(&mut self.before, &mut self.at);
-            self.tower = tower;
-            if self.level == 0 {
-                self.prefetch_run();
-            }
-            if !self.cover() {
-                return false;
-            }
-        }
-    }
-
-    /// Has the run fetched of the leaf before, where the search is likely to end.
-    #[inline(always)]
-    fn prefetch_run(&self) {
-        if PREFETCHES {
-            // SAFETY: covered.
-            if let Some(leaf) = unsafe { self.before.as_ref() } {
-                // Relaxed: nothing is read there.
-                let run = leaf.run().load(Ordering::Relaxed).with_tag(0);
-                run::prefetch(run);
-            }
-        }
-    }
-
-    /// The link that leads to `at`.
-    fn link(&self) -> &Link<K, V> {
-        // SAFETY: the head's, or that of `before`, which is covered, and was met at this level or
-        // above.
-        unsafe { self.tower.link(self.level) }
-    }
-
-    /// Covers what the link leads to; false if the link is marked, and so it is not covered (I2).
-    fn cover(&mut self) -> bool {
-        // SAFETY: as in `link`.
-        let link = unsafe { self.tower.link(self.level) };
-        let is_covered = self.at.protect(link).tag() != MARK;
-        if let Some(below) = self.level.checked_sub(1) {
-            // SAFETY: as in `link`; all levels below are the tower's, too.
-            prefetch(unsafe { self.tower.link(below) });
-        }
-        is_covered
-    }
-
-    /// Marks, one level up, the leaf before, which is dead.
-    #[cold]
-    fn mark_before(&self) {
-        if !self.before.ptr().is_null() {
-            mark(self.guard, &self.before, self.level + 1);
-        }
-    }
-
-    /// CASes the link from `at` to the next one, and retires `at` if it is linked nowhere any more.
-    fn unlink(&self, next: Ptr<Leaf<K, V>>) -> bool {
-        // SAFETY: covered, as in `walk`.
-        let Some(leaf) = (unsafe { self.at.as_ref() }) else { return true };
-        let (at, next) = (self.at.ptr(), next.with_tag(0));
-        // Release: passes `next` on. The CAS fails if the leaf before was marked (I1).
-        let unlinked =
-            self.link().compare_exchange(at, next, Ordering::Release, Ordering::Relaxed).is_ok();
-        if unlinked {
-            let left = leaf.release(1);
-            // SAFETY: I3.
-            unsafe { retire_if(self.guard, left, self.at.ptr()) };
-        }
-        unlinked
-    }
-
-    /// Links a leaf at this level where it is not linked yet.
-    ///
-    /// # Safety
-    /// The caller builds the leaf, which `leaf` covers, and the level is below its height.
-    pub(super) unsafe fn insert(&self, leaf: &Cover<'_, K, V, S>) -> bool {
-        // SAFETY: the caller's; covered.
-        let Some(link) = (unsafe { link(leaf, self.level) }) else { return false };
-        // Relaxed: published by the CAS. I6: covered, and nobody else writes here.
-        link.store(self.at.ptr(), Ordering::Relaxed);
-        self.lead_to(leaf.ptr()).is_ok()
-    }
-
-    fn lead_to(&self, new: Ptr<Leaf<K, V>>) -> Result<(), ()> {
-        // Release: publishes the leaf.
-        self.link()
-            .compare_exchange(self.at.ptr(), new, Ordering::Release, Ordering::Relaxed)
-            .map(drop)
-            .map_err(drop)
-    }
-}
-
-/// Has the leaf fetched that a link leads to, while the search waits for the one a level above. Either is
-/// as likely as not to be the next one that it looks at.
-#[inline(always)]
-fn prefetch<K, V>(link: &Link<K, V>) {
-    if PREFETCHES {
-        // Relaxed: nothing is read there.
-        crate::prefetch::prefetch(link.load(Ordering::Relaxed).as_raw());
-    }
-}
-
-/// Marks a dead leaf's link of a level at which it was linked.
-fn mark<K, V, S: Scheme>(guard: &Guard<'_, S>, leaf: &Cover<'_, K, V, S>, level: usize) {
-    // SAFETY: covered; it has this level.
-    let Some(link) = (unsafe { link(leaf, level) }) else { return };
-    let mut next = guard.shield();
-    // I2, I6: if it is unmarked, what it leads to is covered.
-    while next.protect(link).tag() != MARK {
-        let (current, marked) = (next.ptr(), next.ptr().with_tag(MARK));
-        // Release: passes it on.
-        if link.compare_exchange(current, marked, Ordering::Release, Ordering::Relaxed).is_ok() {
-            return;
         }
     }
 }
@@ -372,13 +230,13 @@ fn mark<K, V, S: Scheme>(guard: &Guard<'_, S>, leaf: &Cover<'_, K, V, S>, level:
 impl<K, V> List<K, V> {
     /// Goes through the entries.
     pub(super) fn entries(&mut self) -> Entries<K, V> {
-        Entries { run: self.run.load(Ordering::Relaxed), live: None }
+        Entries { run: self.heads[0].load(Ordering::Relaxed), live: None }
     }
 
     /// Takes the first entry out; `None` when all are out, and all memory is freed.
     pub(super) fn take_first<S: Scheme>(&mut self) -> Option<Owned<Entry<K, V>, S>> {
         loop {
-            let run = self.run.load(Ordering::Relaxed);
+            let run = self.heads[0].load(Ordering::Relaxed);
             if run.is_null() {
                 self.free_index::<S>();
                 return None;
@@ -392,101 +250,156 @@ impl<K, V> List<K, V> {
             let right = run.right();
             drop(ManuallyDrop::into_inner(run));
             let next = if right.is_null() { Ptr::null() } else { self.take_leaf::<S>(right) };
-            self.run.store(next, Ordering::Relaxed);
+            self.heads[0].store(next, Ordering::Relaxed);
         }
     }
 
     /// Takes the first leaf out, and frees it; returns its run.
-    fn take_leaf<S: Scheme>(&mut self, first: Ptr<Leaf<K, V>>) -> Ptr<Run<K, V>> {
-        // SAFETY: linked; nobody else is there.
+    fn take_leaf<S: Scheme>(&mut self, first: Ptr<Node<K, V>>) -> Ptr<Run<K, V>> {
+        // SAFETY: linked in the list; nobody else is there.
         let leaf = unsafe { first.as_ref() }.expect("it is not null");
-        let levels = (0..leaf.height()).filter(|level| self.unlink_exclusive::<S>(*level, first));
-        let left = leaf.release(1 + levels.count());
-        debug_assert_eq!(left, Left::Nothing, "the builder has finished");
-        // SAFETY: it is linked nowhere, and was not retired, as it was linked.
+        if leaf.is_indexed() {
+            self.take_from_index::<S>(1, first);
+        }
+        let left = leaf.leave(Place::List);
+        debug_assert_eq!(left, Left::Nothing, "whoever has linked it has finished");
+        // SAFETY: it is nowhere, and was not retired, as it was in the list.
         let leaf = unsafe { Loose::<K, V, S>::from_ptr(first) };
         leaf.take_run().map_or(Ptr::null(), run::Loose::into_ptr)
     }
 
-    /// Unlinks a leaf at a level; false if it is not linked there.
-    fn unlink_exclusive<S: Scheme>(&self, level: usize, leaf: Ptr<Leaf<K, V>>) -> bool {
-        let mut link = self.head_link(level);
-        loop {
-            let at = link.load(Ordering::Relaxed).with_tag(0);
-            if at.is_null() {
-                return false;
-            }
-            // SAFETY: linked at this level; nobody else is there.
-            let next = unsafe { Tower::of::<S>(at).link(level) };
-            if at == leaf {
-                let mark = link.load(Ordering::Relaxed).tag();
-                let after = next.load(Ordering::Relaxed).with_tag(mark);
-                link.store(after, Ordering::Relaxed);
-                return true;
-            }
-            link = next;
-        }
-    }
-
-    /// Frees what was left in the index only.
-    fn free_index<S: Scheme>(&mut self) {
-        for level in (0..MAX_HEIGHT).rev() {
-            loop {
-                let first = self.head_link(level).load(Ordering::Relaxed);
-                // SAFETY: linked; nobody else is there.
-                let Some(leaf) = (unsafe { first.as_ref() }) else { break };
-                self.unlink_exclusive::<S>(level, first);
-                if leaf.release(1) == Left::Nothing {
-                    // SAFETY: it is linked nowhere, and was not retired, as it was linked.
-                    drop(unsafe { Loose::<K, V, S>::from_ptr(first) });
-                }
-            }
-        }
-    }
-}
-
-#[cfg(all(test, not(any(loom, crossbeam_loom, shuttle))))]
-impl<K, V> List<K, V> {
-    /// For how many entries its runs have room.
-    pub(super) fn rooms(&mut self) -> usize {
-        let mut at = self.run.load(Ordering::Relaxed);
-        let mut rooms = 0;
-        // SAFETY: a leaf's, or the head's; nobody else is there.
+    /// Takes a node out of a level of the index, if it is there, and what becomes empty by that.
+    fn take_from_index<S: Scheme>(&mut self, number: usize, node: Ptr<Node<K, V>>) {
+        let Some(head) = self.heads.get(number) else { return };
+        let mut before: Option<Ptr<Run<K, V>>> = None;
+        let (mut branch, mut at) = (Ptr::<Node<K, V>>::null(), head.load(Ordering::Relaxed));
+        // SAFETY: of this level; nobody else is there.
         while let Some(run) = unsafe { at.as_ref() } {
-            rooms += run.room();
-            // SAFETY: linked; as above.
-            let right = unsafe { run.right.as_ref() };
-            at = right.map_or(Ptr::null(), |leaf| leaf.run().load(Ordering::Relaxed));
+            // SAFETY: as above.
+            let (_, items) = unsafe { run::arrays::<_, _, S>(at) };
+            let state = run.state();
+            let right = run.right();
+            if let Some(slot) = { state.live() }.find(|slot| child(items[*slot]) == node) {
+                let state = run.remove(slot, state);
+                // SAFETY: as above.
+                unsafe { node.as_ref() }.map(|node| node.leave(Place::Index));
+                if let (false, Some(before), true) =
+                    (branch.is_null(), before, state.is_ok_and(|state| state.live().is_empty()))
+                {
+                    let beyond = run.beyond();
+                    // SAFETY: the run to its left; nobody else is there.
+                    let mut before =
+                        ManuallyDrop::new(unsafe { run::Loose::<K, V, S>::from_ptr(before) });
+                    before.lead_to(right, beyond);
+                    self.take_from_index::<S>(number + 1, branch);
+                    // SAFETY: it is nowhere any more; nobody else is there.
+                    drop(unsafe { Loose::<K, V, S>::from_ptr(branch) });
+                }
+                return;
+            }
+            before = Some(at);
+            branch = right;
+            // SAFETY: as above.
+            at = unsafe { run_of(right) };
         }
-        rooms
+    }
+
+    /// Frees the index, and what was left there only.
+    fn free_index<S: Scheme>(&mut self) {
+        for number in 1..LEVELS {
+            let mut at = self.heads[number].swap(Ptr::null(), Ordering::Relaxed);
+            let mut branch = Ptr::<Node<K, V>>::null();
+            // SAFETY: of this level; nobody else is there.
+            while let Some(run) = unsafe { at.as_ref() } {
+                // SAFETY: as above.
+                let (_, items) = unsafe { run::arrays::<_, _, S>(at) };
+                for slot in run.state().live() {
+                    // SAFETY: in the index; as above.
+                    unsafe { free_if_last::<K, V, S>(child(items[slot]), Place::Index) };
+                }
+                let (run, right) = (at, run.right());
+                // SAFETY: in the list; as above.
+                at = unsafe { run_of(right) };
+                if branch.is_null() {
+                    // SAFETY: the head's; nobody else is there.
+                    drop(unsafe { run::Loose::<K, V, S>::from_ptr(run) });
+                } else {
+                    // SAFETY: in the list; as above.
+                    unsafe { free_if_last::<K, V, S>(branch, Place::List) };
+                }
+                branch = right;
+            }
+        }
+        self.top.store(0, Ordering::Relaxed);
     }
 }
 
-#[cfg(any(loom, crossbeam_loom))]
+/// The run of a node, or nothing.
+///
+/// # Safety
+/// The node is there, if it is one, and nobody else uses the list.
+unsafe fn run_of<K, V>(node: Ptr<Node<K, V>>) -> Ptr<Run<K, V>> {
+    // SAFETY: the caller's.
+    let node = unsafe { node.as_ref() };
+    node.map_or(Ptr::null(), |node| node.run().load(Ordering::Relaxed).with_tag(0))
+}
+
+/// Frees a node, and its run, if it was left in this place only.
+///
+/// # Safety
+/// It is there, and nobody else uses the list.
+unsafe fn free_if_last<K, V, S: Scheme>(node: Ptr<Node<K, V>>, place: Place) {
+    // SAFETY: the caller's.
+    let left = unsafe { node.as_ref() }.map(|node| node.leave(place));
+    if left == Some(Left::Nothing) {
+        // SAFETY: it is nowhere, and was not retired, as it was there.
+        drop(unsafe { Loose::<K, V, S>::from_ptr(node) });
+    }
+}
+
+/// What there is in a list.
+#[cfg(any(loom, crossbeam_loom, all(test, not(shuttle))))]
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    /// For how many entries there is room.
+    pub(super) rooms: usize,
+    /// How many nodes each level has, dead or alive, beside its head.
+    pub(super) nodes: [usize; LEVELS],
+    /// How many places, in lists and in the index, dead nodes take up.
+    pub(super) dead: usize,
+    /// How many nodes the index does not know.
+    pub(super) strangers: usize,
+}
+
+#[cfg(any(loom, crossbeam_loom, all(test, not(shuttle))))]
 impl<K, V> List<K, V> {
-    /// How many places in lists dead leaves take up.
-    pub(super) fn remnants<S: Scheme>(&mut self) -> usize {
-        let remnants = core::cell::Cell::new(0);
-        let count = |leaf: Ptr<Leaf<K, V>>| {
-            // SAFETY: linked; nobody else is there.
-            unsafe { leaf.as_ref() }
-                .inspect(|leaf| remnants.set(remnants.get() + usize::from(leaf.is_dead())))
-        };
-        for level in 0..MAX_HEIGHT {
-            let mut at = self.head_link(level).load(Ordering::Relaxed).with_tag(0);
-            while count(at).is_some() {
+    /// For whoever has the list to himself.
+    pub(super) fn census<S: Scheme>(&mut self) -> Census {
+        let mut census = Census::default();
+        // SAFETY: linked, or null; nobody else is there.
+        let node = |node: Ptr<Node<K, V>>| unsafe { node.as_ref() };
+        let is_dead = |at| usize::from(node(at).is_some_and(Node::is_dead));
+        for (number, head) in self.heads.iter().enumerate() {
+            let mut at = head.load(Ordering::Relaxed);
+            // SAFETY: as above.
+            while let Some(run) = unsafe { at.as_ref() } {
                 // SAFETY: as above.
-                let next = unsafe { Tower::of::<S>(at).link(level) };
-                at = next.load(Ordering::Relaxed).with_tag(0);
+                let (_, items) = unsafe { run::arrays::<_, _, S>(at) };
+                if number == 0 {
+                    census.rooms += run.room();
+                } else {
+                    census.dead +=
+                        run.state().live().map(|slot| is_dead(child(items[slot]))).sum::<usize>();
+                }
+                census.dead += is_dead(run.right());
+                census.nodes[number] += usize::from(node(run.right()).is_some());
+                census.strangers +=
+                    usize::from(node(run.right()).is_some_and(|node| !node.is_indexed()));
+                // SAFETY: as above.
+                at = unsafe { run_of(run.right()) };
             }
         }
-        let mut run = self.run.load(Ordering::Relaxed);
-        // SAFETY: as above.
-        while let Some(right) = unsafe { run.as_ref() }.map(|run| run.right) {
-            let Some(leaf) = count(right) else { break };
-            run = leaf.run().load(Ordering::Relaxed).with_tag(0);
-        }
-        remnants.get()
+        census
     }
 }
 
@@ -502,7 +415,7 @@ impl<K, V> Entries<K, V> {
     ///
     /// # Safety
     /// The list is there, of scheme `S`, and nobody else uses it.
-    pub(super) unsafe fn next<S: Scheme>(&mut self) -> Option<EntryPtr<K, V>> {
+    pub(super) unsafe fn next<S: Scheme>(&mut self) -> Option<Item<K, V>> {
         loop {
             // SAFETY: a leaf's, or the head's; nobody else is there.
             let (run, (_, entries)) =
@@ -512,9 +425,101 @@ impl<K, V> Entries<K, V> {
                 return Some(entries[slot]);
             }
             // SAFETY: linked; as above.
-            let right = unsafe { run.right.as_ref() };
-            self.run = right.map_or(Ptr::null(), |leaf| leaf.run().load(Ordering::Relaxed));
+            self.run = unsafe { run_of(run.right()) };
             self.live = None;
         }
+    }
+}
+
+#[cfg(all(test, not(any(loom, crossbeam_loom, shuttle))))]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::Census;
+    use crate::{Domain, Epoch, Hazard, Scheme, SkipMap};
+
+    const KEYS: u64 = if cfg!(miri) { 40 } else { 30_000 };
+    const THREADS: u64 = if cfg!(miri) { 2 } else { 4 };
+
+    /// A key without a prefix.
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    struct Unknown(u64);
+
+    type Map<K, S> = SkipMap<K, u64, Domain<S>>;
+
+    fn census<K: Ord + Send + 'static, S: Scheme>(map: &mut Map<K, S>) -> Census {
+        let census = map.list.census::<S>();
+        assert_eq!(map.iter_mut().count(), map.len());
+        census
+    }
+
+    /// Each thread has its own keys, which lie between those of others.
+    fn together(work: impl Fn(u64) + Sync) {
+        let start = Barrier::new(THREADS as usize);
+        thread::scope(|scope| {
+            for first in 0..THREADS {
+                let (start, work) = (&start, &work);
+                scope.spawn(move || {
+                    start.wait();
+                    // In an order like a random one.
+                    let mine = (0..KEYS).map(|number| number * 7_919 % KEYS);
+                    mine.filter(|key| key % THREADS == first).for_each(work);
+                });
+            }
+        });
+    }
+
+    fn the_index_knows_all_and_forgets_the_dead<K, S>(
+        domain: Domain<S>,
+        key: impl Fn(u64) -> K + Sync,
+    ) where
+        K: Ord + Send + Sync + 'static,
+        S: Scheme,
+    {
+        let mut map = Map::<K, S>::with_reclaimer(domain);
+        for _ in 0..if cfg!(miri) { 1 } else { 3 } {
+            together(|number| assert_eq!(map.insert(key(number), number), None));
+            let full = census(&mut map);
+            assert!(full.nodes[1] > 0, "{full:?}: there are branches");
+            assert_eq!((full.dead, full.strangers), (0, 0), "{full:?}");
+            (0..KEYS).for_each(|number| assert_eq!(map.get(&key(number)), Some(number)));
+
+            together(|number| assert_eq!(map.remove(&key(number)), Some(number)));
+            let empty = census(&mut map);
+            assert!(map.is_empty());
+            // Who takes the last entry out may look for the leaf where another one has been split meanwhile.
+            assert!(empty.nodes.iter().sum::<usize>() <= 8, "{empty:?}");
+        }
+    }
+
+    /// Leaves and branches that have lost what they began with, and got other entries before it, are found when
+    /// they die.
+    #[test]
+    #[cfg_attr(miri, ignore = "it needs many entries")]
+    fn what_has_lost_its_beginning_is_forgotten_all_the_same() {
+        const LEAVES: u64 = 4_000;
+        let mut map = Map::<u64, Hazard>::with_reclaimer(Domain::new());
+        (0..LEAVES * 30).for_each(|number| drop(map.pin().insert(number * 10, number)));
+        for leaf in 0..LEAVES {
+            map.pin().remove_range(leaf * 300..leaf * 300 + 200);
+            (0..20).for_each(|number| drop(map.pin().insert(leaf * 300 + number, number)));
+        }
+        let full = census(&mut map);
+        map.pin().remove_range(1_000..);
+        let empty = census(&mut map);
+        assert!(empty.nodes.iter().sum::<usize>() <= 20, "{full:?} {empty:?}");
+    }
+
+    #[test]
+    fn the_index_knows_all_and_forgets_the_dead_of_known_keys() {
+        the_index_knows_all_and_forgets_the_dead(Domain::<Epoch>::new(), |number| number);
+        the_index_knows_all_and_forgets_the_dead(Domain::<Hazard>::new(), |number| number);
+    }
+
+    #[test]
+    fn the_index_knows_all_and_forgets_the_dead_of_unknown_keys() {
+        the_index_knows_all_and_forgets_the_dead(Domain::<Epoch>::new(), Unknown);
+        the_index_knows_all_and_forgets_the_dead(Domain::<Hazard>::new(), Unknown);
     }
 }

@@ -1,30 +1,31 @@
 //! An ordered map, and an ordered set.
 //!
-//! An unrolled skip list: a list of leaves, each with a run of some dozen entries that is replaced as a
-//! whole, and over it an index of towers.
+//! A list of leaves, each with a run of some dozen entries that is replaced as a whole, and over it an index of
+//! such lists, each sparser than the one below.
 //!
 //! | file | room |
 //! | --- | --- |
-//! | `run.rs` | a run: entries side by side, and what is said of them by a bit |
-//! | `leaf.rs` | a leaf: where its run is, its tower, who retires it |
-//! | `list.rs` | the list of leaves and the index; the whole picture |
-//! | `page.rs` | where a search ends: how it goes to the right, and covers what it looks at |
-//! | `rebuild.rs` | how entries get in |
+//! | `run.rs` | a run: items side by side, and what is said of them by a bit |
+//! | `node.rs` | a node, leaf or branch: where its run is, who retires it |
+//! | `list.rs` | the levels: the whole picture, and how a search comes down |
+//! | `page.rs` | where it comes to in a level: how it goes to the right, and covers what it looks at |
+//! | `rebuild.rs` | how items get in |
+//! | `index.rs` | how new nodes get into the index, and dead ones out of it |
 //! | `view.rs`, `iter.rs` | the operations under a guard, and the iterations |
-//! | `prefix.rs`, `height.rs` | the first word of a key; the chance in a tower's height |
+//! | `prefix.rs` | the first word of a key |
 //! | `pinned.rs`, `set.rs`, this file | the face, and the set |
 //!
 //! # Linearization
 //!
 //! `insert`, whether it replaces or not, at the CAS that puts its run in place: one atomic step, so a
 //! `get` of a key that is being replaced finds the old value or the new one. A removal at the CAS that
-//! sets the entry's bit, or, beside an insertion, at one that puts a run without it in place. A `get` that finds at its load of that bit, unset; one that does not, as is said
-//! at `Page::at`. A step of an iteration at its load of the bit of what it finds (`Spot::forward`).
+//! sets the entry's bit, or, beside an insertion, at one that puts a run without it in place. A `get` that
+//! finds at its load of that bit, unset; one that does not, as is said at `Page::of_leaf`. A step of an iteration at its load of the bit of what it finds (`Spot::forward`).
 
-mod height;
+mod index;
 mod iter;
-mod leaf;
 mod list;
+mod node;
 mod page;
 mod pinned;
 mod prefix;
@@ -36,13 +37,10 @@ mod view;
 use core::borrow::Borrow;
 use core::fmt;
 
-#[cfg(any(loom, crossbeam_loom))]
-#[doc(hidden)]
-pub use height::build_towers_of;
 pub use iter::{Iter, IterMut, Keys, Range, Values};
 #[cfg(any(loom, crossbeam_loom))]
 #[doc(hidden)]
-pub use run::build_runs_of;
+pub use run::{build_branches_of, build_leaves_of};
 pub use set::{SetIter, SetRange, SkipSet};
 
 pub use crate::hash_map::{Compute, Entry, Operation, TryInsertError};
@@ -55,7 +53,7 @@ use crate::guard::{Guard, Pinned};
 use crate::sharded::Sharded;
 use crate::sync::counter::{AtomicIsize, Relaxed};
 
-/// A lock-free ordered map, for any number of threads: a skip list of sorted arrays.
+/// A lock-free ordered map, for any number of threads: lists of sorted arrays, one over the other.
 ///
 /// The methods here pin for the one call. Those that look at values come in two forms: `get` and
 /// its kind return clones, [`read`](Self::read) runs a closure. To borrow values, to iterate, or to
@@ -76,9 +74,8 @@ use crate::sync::counter::{AtomicIsize, Relaxed};
 ///
 /// # Progress
 /// Lock-free: an operation starts again only when another one has succeeded in its way. Whoever finds
-/// a part of the map half changed by a thread that sleeps changes it himself. Lookups help to take what
-/// is dead out of the index. Each takes a logarithmic number of steps, expected, as long as the others
-/// leave it alone.
+/// a part of the map half changed by a thread that sleeps changes it himself, or goes around it. Each takes a
+/// logarithmic number of steps, as long as the others leave it alone.
 ///
 /// An insertion writes a new array of up to 30 pointers: threads that insert neighbours all the time hold
 /// one another up more than in a list of single entries. A removal sets a bit.
@@ -120,7 +117,8 @@ use crate::sync::counter::{AtomicIsize, Relaxed};
 /// Entries are allocated one by one, so that references to them stay good. Beside key and value an entry
 /// takes two words in an array that is between half full and full; where a map grows at its end or at its
 /// beginning, it is full. An array of which three quarters were removed is replaced by a smaller one, and
-/// freed when its last entry is removed. And what the scheme adds. (100,000 entries of two words took 34
+/// freed when its last entry is removed. For each array the index has some five words. And what the scheme adds.
+/// (100,000 entries of two words took 34
 /// to 43 bytes each; a random tenth of them, when the others were removed, some 90.)
 ///
 /// Removing needs no memory, unless it meets another thread that is about to replace the array, and does so
@@ -129,7 +127,8 @@ use crate::sync::counter::{AtomicIsize, Relaxed};
 /// # Speed
 /// Keys of the integer types, `char`, and texts and byte strings (owned, borrowed, boxed, or in an
 /// [`Arc`](std::sync::Arc)) are mostly compared by their first word, which stands beside the pointer.
-/// Those of other types are compared through it, and cost a miss of the cache each.
+/// Those of other types, and texts that begin alike, are compared through it, and cost some misses of the cache
+/// each.
 ///
 /// # Iteration
 /// In ascending order, or descending, and from both ends. A key that is in the map from the
@@ -275,7 +274,7 @@ impl<K, V, R: Reclaimer> SkipMap<K, V, R> {
     #[cfg(any(loom, crossbeam_loom))]
     #[doc(hidden)]
     pub fn remnants(&mut self) -> usize {
-        self.list.remnants::<R::Scheme>()
+        self.list.census::<R::Scheme>().dead
     }
 
     /// Counts an entry in, or out.

@@ -111,6 +111,8 @@ pub(super) struct Sought<F> {
     high: usize,
     /// How a key stands to what is searched for. May be asked more than once.
     compare: F,
+    /// It was misled by what nodes had before.
+    is_careful: bool,
 }
 
 impl<F> Sought<F> {
@@ -126,7 +128,7 @@ impl<F> Sought<F> {
             (Some((ours, _)), Some((theirs, prefix))) if ours == theirs => (prefix, prefix),
             _ => (0, usize::MAX),
         };
-        Self { low, high, compare }
+        Self { low, high, compare, is_careful: false }
     }
 
     /// What is behind all keys.
@@ -134,7 +136,7 @@ impl<F> Sought<F> {
     where
         F: FnMut(&K) -> Order,
     {
-        Self { low: usize::MAX, high: usize::MAX, compare }
+        Self { low: usize::MAX, high: usize::MAX, compare, is_careful: false }
     }
 
     /// How keys of this prefix stand, if that is known.
@@ -147,6 +149,17 @@ impl<F> Sought<F> {
         } else {
             None
         }
+    }
+
+    /// From now on it takes what is below a node's least prefix for no proof that the node begins there.
+    pub(super) fn be_careful(&mut self) {
+        self.is_careful = true;
+    }
+
+    /// How the first of what is in a node stands, if that is known by the node's least prefix, or nearly.
+    #[inline]
+    pub(super) fn by_low(&self, low: usize) -> Option<Order> {
+        self.by_prefix(low).filter(|order| !self.is_careful || *order == Greater)
     }
 
     /// How a key stands.
@@ -426,7 +439,7 @@ mod tests {
         check((prefixes(), limit(), limit()), |(mut prefixes, one, other)| {
             prefixes.sort_unstable();
             let (low, high) = (one.min(other), one.max(other));
-            let sought = Sought { low, high, compare: |_: &()| Order::Equal };
+            let sought = Sought { low, high, is_careful: false, compare: |_: &()| Order::Equal };
             let count = |condition: &dyn Fn(usize) -> bool| {
                 prefixes.iter().filter(|prefix| condition(**prefix)).count()
             };

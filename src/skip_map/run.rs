@@ -1,29 +1,35 @@
-//! A run: some entries in ascending order, in one block.
+//! A run: some items in ascending order, in one block. In a leaf's they are entries, in a branch's the nodes
+//! of the level below.
 //!
 //! ```text
-//!                                                         run (what leaves point to)
-//!                                                         v
-//! +---------+---------+-----+----------+----------+--------+-------+---------+-----+
-//! | entry 0 | entry 1 | ... | prefix 0 | prefix 1 | header | right | removed | len |
-//! +---------+---------+-----+----------+----------+--------+-------+---------+-----+
+//!                                                       run (what nodes point to)
+//!                                                       v
+//! +--------+--------+-----+----------+----------+--------+-------+--------+---------+-----+
+//! | item 0 | item 1 | ... | prefix 0 | prefix 1 | header | right | beyond | removed | len |
+//! +--------+--------+-----+----------+----------+--------+-------+--------+---------+-----+
 //! ```
 //!
-//! A search looks at the prefixes, which lie side by side, and then at one entry.
+//! A search looks at the prefixes, which lie side by side, and then at one item.
 //!
 //! # Invariants
 //!
-//! - **I1.** A run never changes once others can reach it, but for `removed`: a bit for each slot,
-//!   and `SEALED`. Bits are set, and never cleared; once it is sealed none is set any more.
-//! - **I2.** An entry is in the map while it stands in a slot of a leaf's run and its bit is not set.
-//!   It stands in no other leaf's run then. Who sets the bit, or puts a new run in place of a sealed
-//!   one without that entry, has taken it out, and he alone.
+//! - **I1.** A run never changes once others can reach it, but for `removed`: a bit for each slot, those
+//!   behind the last item included, and `SEALED`. Bits are set, and never cleared; once it is sealed none is
+//!   set any more.
+//! - **I2.** An entry is in the map, and a node in the index, while it stands in a slot of a node's run and
+//!   its bit is not set. It stands in no other node's run then. Who sets the bit, or puts a new run in place
+//!   of a sealed one without that item, has taken it out, and he alone.
+//! - **I3.** Nothing that is to the right of a node, as long as this is its run, has a prefix below `beyond`:
+//!   nodes that are there get nothing less (I3 of `node`), and new ones get there with a new run only.
 
+use core::cmp::Ordering::{self as Order, Greater};
 use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::slice;
 
-use super::leaf::Leaf;
+use super::node::Node;
+use super::prefix::Sought;
 use crate::atomic::Ptr;
 use crate::guard::{Guard, Shield};
 use crate::hash_map::Entry;
@@ -31,11 +37,11 @@ use crate::retired::{Vtable, deallocate, front_distance};
 use crate::scheme::Scheme;
 use crate::sync::{AtomicUsize, Ordering};
 
-/// How many entries runs have room for. With its head such a run is a block of 64 bytes, 128, 256 or
+/// How many items runs have room for. With its head such a run is a block of 64 bytes, 128, 256 or
 /// 512: sizes of which blocks are used again.
 const ROOMS: [usize; 4] = [2, 6, 14, 30];
 
-/// No run has more entries.
+/// No run has more items.
 pub(super) const MOST: usize = ROOMS[ROOMS.len() - 1];
 
 /// A run is sparse when all but one in so many of its places are empty: then there is a smaller room which
@@ -45,10 +51,20 @@ const SPARSE: usize = 4;
 /// In `removed`: nothing is removed here any more, as a new run is about to take its place.
 const SEALED: usize = 1 << MOST;
 
-/// How many entries a run may have: in a model as the model says.
+/// In `removed`: nothing is in any slot.
+const ALL: usize = SEALED - 1;
+
+/// How many items a run of a level may have: in a model as the model says, and where all is slow few, so that
+/// there are branches all the same.
 #[cfg(not(any(loom, crossbeam_loom)))]
-pub(super) fn most() -> usize {
-    if cfg!(shuttle) { 3 } else { MOST }
+pub(super) fn most(_level: usize) -> usize {
+    if cfg!(shuttle) {
+        3
+    } else if cfg!(miri) {
+        6
+    } else {
+        MOST
+    }
 }
 
 #[cfg(any(loom, crossbeam_loom))]
@@ -56,35 +72,45 @@ mod chosen {
     use core::cell::Cell;
 
     crate::sync::constant_thread_local! {
-        static MOST: Cell<usize> = Cell::new(1);
+        static LEAVES: Cell<usize> = Cell::new(1);
+        static BRANCHES: Cell<usize> = Cell::new(2);
     }
 
     /// In a model: runs that this thread makes from now on have so many entries at most.
-    pub fn build_runs_of(most: usize) {
+    pub fn build_leaves_of(most: usize) {
         assert!((1..=super::MOST).contains(&most));
-        MOST.with(|chosen| chosen.set(most));
+        LEAVES.with(|chosen| chosen.set(most));
     }
 
-    pub(in crate::skip_map) fn most() -> usize {
-        MOST.with(Cell::get)
+    /// In a model: in the index, runs that this thread makes from now on lead to so many nodes at most.
+    pub fn build_branches_of(most: usize) {
+        assert!((1..=super::MOST).contains(&most));
+        BRANCHES.with(|chosen| chosen.set(most));
+    }
+
+    pub(in crate::skip_map) fn most(level: usize) -> usize {
+        if level == 0 { LEAVES.with(Cell::get) } else { BRANCHES.with(Cell::get) }
     }
 }
 
 #[cfg(any(loom, crossbeam_loom))]
-pub use chosen::build_runs_of;
-#[cfg(any(loom, crossbeam_loom))]
 pub(super) use chosen::most;
+#[cfg(any(loom, crossbeam_loom))]
+pub use chosen::{build_branches_of, build_leaves_of};
 
 /// The fixed part of a run.
 #[repr(C)]
 #[cfg_attr(any(loom, crossbeam_loom), repr(align(64)))]
 pub(super) struct Run<K, V> {
-    /// The next leaf, whether dead or alive.
-    pub(super) right: Ptr<Leaf<K, V>>,
+    /// The next node of the level, whether dead or alive.
+    right: Ptr<Node<K, V>>,
+    /// I3.
+    beyond: usize,
+    /// A bit for each slot in which there is nothing, or nothing any more.
     removed: AtomicUsize,
-    len: usize,
+    len: u16,
     /// For how many there is room.
-    room: usize,
+    room: u16,
 }
 
 /// A cover for a run.
@@ -149,16 +175,15 @@ impl Iterator for Slots {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct State {
     removed: usize,
-    len: usize,
 }
 
 impl State {
     /// That of no run.
-    pub(super) const NONE: Self = Self { removed: 0, len: 0 };
+    pub(super) const NONE: Self = Self { removed: ALL };
 
     /// The slots whose entries are in the map, if the run is a leaf's.
     pub(super) fn live(self) -> Slots {
-        Slots(!self.removed & ((1 << self.len) - 1))
+        Slots(!self.removed & ALL)
     }
 
     pub(super) fn is_sealed(self) -> bool {
@@ -168,24 +193,44 @@ impl State {
 
 impl<K, V> Run<K, V> {
     pub(super) fn state(&self) -> State {
-        // Acquire: who finds an entry removed comes after that.
-        State { removed: self.removed.load(Ordering::Acquire), len: self.len }
+        // Acquire: who finds an item removed comes after that.
+        State { removed: self.removed.load(Ordering::Acquire) }
     }
 
-    /// Takes the entry of a slot out of the map, if all is as it was in `from`. Returns the new state,
-    /// or what has changed.
+    /// Whether a slot's item is there. `None` if it was when the run was sealed: then that may have been
+    /// replaced since. (Until it is sealed it is not.)
+    pub(super) fn has(&self, slot: usize) -> Option<bool> {
+        let state = self.state();
+        if !state.live().has(slot) { Some(false) } else { (!state.is_sealed()).then_some(true) }
+    }
+
+    pub(super) fn right(&self) -> Ptr<Node<K, V>> {
+        self.right
+    }
+
+    pub(super) fn beyond(&self) -> usize {
+        self.beyond
+    }
+
+    /// Whether it is known, without a look, that all further to the right is greater than what is sought.
+    pub(super) fn ends_behind(&self, sought: &Sought<impl FnMut(&K) -> Order>) -> bool {
+        self.right.is_null() || sought.by_prefix(self.beyond) == Some(Greater)
+    }
+
+    /// Takes the item of a slot out, if all is as it was in `from`. Returns the new state, or what has
+    /// changed.
     pub(super) fn remove(&self, slot: usize, from: State) -> Result<State, State> {
         let removed = from.removed | 1 << slot;
         // Release: for those who find it removed. Acquire: if it failed, as `state`.
         self.removed
             .compare_exchange(from.removed, removed, Ordering::AcqRel, Ordering::Acquire)
-            .map(|_| State { removed, ..from })
-            .map_err(|removed| State { removed, ..from })
+            .map(|_| State { removed })
+            .map_err(|removed| State { removed })
     }
 
-    #[cfg(all(test, not(any(loom, crossbeam_loom, shuttle))))]
+    #[cfg(any(loom, crossbeam_loom, all(test, not(shuttle))))]
     pub(super) fn room(&self) -> usize {
-        self.room
+        self.room.into()
     }
 
     /// Whether so little is left that it would do with much less room. Not when nothing is left.
@@ -194,22 +239,42 @@ impl<K, V> Run<K, V> {
     }
 
     fn is_sparse_with(&self, len: usize) -> bool {
-        (1..=self.room / SPARSE).contains(&len)
+        (1..=usize::from(self.room) / SPARSE).contains(&len)
     }
 
     /// Seals the run, and says what is left in it.
     pub(super) fn seal(&self) -> State {
         // Acquire: as `state`. The last word on what is removed, as it is read and written in one.
         let removed = self.removed.fetch_or(SEALED, Ordering::AcqRel) | SEALED;
-        State { removed, len: self.len }
+        State { removed }
     }
 }
 
-pub(super) type EntryPtr<K, V> = Ptr<Entry<K, V>>;
+/// What a slot leads to: in a leaf's run the entry itself.
+pub(super) type Item<K, V> = Ptr<Entry<K, V>>;
+
+/// What a slot leads to in a branch's run.
+pub(super) fn child<K, V>(item: Item<K, V>) -> Ptr<Node<K, V>> {
+    item.cast()
+}
+
+/// An item and its prefix.
+pub(super) struct New<K, V> {
+    pub(super) prefix: usize,
+    pub(super) item: Item<K, V>,
+}
+
+impl<K, V> Clone for New<K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, V> Copy for New<K, V> {}
 
 /// The two arrays in front of a run.
 pub(super) struct Arrays<K, V> {
-    entries: NonNull<EntryPtr<K, V>>,
+    items: NonNull<Item<K, V>>,
     prefixes: NonNull<usize>,
 }
 
@@ -221,7 +286,7 @@ impl<K, V> Arrays<K, V> {
         unsafe {
             let end = run.cast::<u8>().sub(front_distance::<S::Header>());
             let prefixes = end.cast::<usize>().sub(room);
-            Self { entries: prefixes.cast::<EntryPtr<K, V>>().sub(room), prefixes }
+            Self { items: prefixes.cast::<Item<K, V>>().sub(room), prefixes }
         }
     }
 }
@@ -234,7 +299,7 @@ impl<H, K, V> Vtables<H, K, V> {
         let mut vtables = [const { Vtable::with_front::<H, Run<K, V>>(0) }; ROOMS.len()];
         let mut kind = 0;
         while kind < ROOMS.len() {
-            let front = ROOMS[kind] * (size_of::<usize>() + size_of::<EntryPtr<K, V>>());
+            let front = ROOMS[kind] * (size_of::<usize>() + size_of::<Item<K, V>>());
             vtables[kind] = Vtable::with_front::<H, Run<K, V>>(front);
             kind += 1;
         }
@@ -248,8 +313,8 @@ impl<H, K, V> Vtables<H, K, V> {
     }
 }
 
-/// The prefixes of a run, and its entries.
-pub(super) type Slices<'r, K, V> = (&'r [usize], &'r [EntryPtr<K, V>]);
+/// The prefixes of a run, and its items.
+pub(super) type Slices<'r, K, V> = (&'r [usize], &'r [Item<K, V>]);
 
 /// What a run says of its slots, but for what is removed.
 ///
@@ -260,11 +325,11 @@ pub(super) unsafe fn arrays<'r, K, V, S: Scheme>(run: Ptr<Run<K, V>>) -> Slices<
     let Some(at) = NonNull::new(run.as_raw()) else { return (&[], &[]) };
     // SAFETY: the caller's; the first `len` of each are initialised, and never change (I1).
     unsafe {
-        let (len, room) = ((*at.as_ptr()).len, (*at.as_ptr()).room);
+        let (len, room) = ((*at.as_ptr()).len.into(), (*at.as_ptr()).room.into());
         let arrays = Arrays::of::<S>(at, room);
         (
             slice::from_raw_parts(arrays.prefixes.as_ptr(), len),
-            slice::from_raw_parts(arrays.entries.as_ptr(), len),
+            slice::from_raw_parts(arrays.items.as_ptr(), len),
         )
     }
 }
@@ -279,6 +344,13 @@ pub(super) fn prefetch<K, V>(run: Ptr<Run<K, V>>) {
     }
 }
 
+/// Has the first item fetched of a run with much room, while it is not known yet how much it has.
+#[inline(always)]
+pub(super) fn prefetch_first<K, V>(run: Ptr<Run<K, V>>) {
+    const FRONT: usize = MOST * (size_of::<usize>() + size_of::<*const ()>());
+    crate::prefetch::prefetch(run.as_raw().cast::<u8>().wrapping_sub(FRONT));
+}
+
 /// Retires a run.
 ///
 /// # Safety
@@ -286,12 +358,12 @@ pub(super) fn prefetch<K, V>(run: Ptr<Run<K, V>>) {
 pub(super) unsafe fn retire<K, V, S: Scheme>(guard: &Guard<'_, S>, run: Ptr<Run<K, V>>) {
     // SAFETY: the caller's; it was made with this vtable.
     unsafe {
-        let room = (*run.as_raw()).room;
+        let room = (*run.as_raw()).room.into();
         guard.retire_with(run, Vtables::<S::Header, K, V>::of(room).0);
     }
 }
 
-/// A run that nobody else can reach. It owns its block, and not the entries.
+/// A run that nobody else can reach. It owns its block, and not the items.
 pub(super) struct Loose<K, V, S: Scheme> {
     run: NonNull<Run<K, V>>,
     owner: PhantomData<(K, V, S::Header)>,
@@ -303,13 +375,16 @@ impl<K, V, S: Scheme> Loose<K, V, S> {
         let (vtable, room) = Vtables::<S::Header, K, V>::of(len);
         // SAFETY: a vtable for headers of this scheme.
         let run = unsafe { guard.try_place(vtable) }?.cast::<Run<K, V>>();
-        let empty = Run { right: Ptr::null(), removed: AtomicUsize::new(0), len: 0, room };
+        #[expect(clippy::cast_possible_truncation, reason = "no run has room for so many")]
+        let room = room as u16;
+        let removed = AtomicUsize::new(ALL);
+        let empty = Run { right: Ptr::null(), beyond: 0, removed, len: 0, room };
         // SAFETY: the block has the vtable's layout; nobody else knows it.
         unsafe { run.write(empty) };
         Some(Self { run, owner: PhantomData })
     }
 
-    /// Takes a smaller block, if it is empty, so few entries are to come, and there is memory.
+    /// Takes a smaller block, if it is empty, so few items are to come, and there is memory.
     pub(super) fn make_fit(&mut self, guard: &Guard<'_, S>, len: usize) {
         if self.fields().is_sparse_with(len) {
             if let Some(smaller) = Self::try_new(guard, len) {
@@ -346,42 +421,51 @@ impl<K, V, S: Scheme> Loose<K, V, S> {
         unsafe { self.run.as_mut() }
     }
 
-    pub(super) fn lead_to(&mut self, right: Ptr<Leaf<K, V>>) {
-        self.fields().right = right;
+    /// All items are there.
+    pub(super) fn complete(&mut self, right: Ptr<Node<K, V>>, beyond: usize) {
+        let empty = ALL & !((1 << self.fields().len) - 1);
+        self.fields().removed = AtomicUsize::new(empty);
+        self.lead_to(right, beyond);
     }
 
-    pub(super) fn right(&mut self) -> Ptr<Leaf<K, V>> {
-        self.fields().right
+    /// All that is further to the right has no prefix below `beyond`.
+    pub(super) fn lead_to(&mut self, right: Ptr<Node<K, V>>, beyond: usize) {
+        (self.fields().right, self.fields().beyond) = (right, beyond);
     }
 
-    /// Appends an entry.
-    pub(super) fn push(&mut self, prefix: usize, entry: EntryPtr<K, V>) {
-        let (len, room) = (self.fields().len, self.fields().room);
+    pub(super) fn right(&self) -> Ptr<Node<K, V>> {
+        // SAFETY: ours.
+        unsafe { self.run.as_ref() }.right
+    }
+
+    /// Appends an item.
+    pub(super) fn push(&mut self, new: New<K, V>) {
+        let (len, room) = (usize::from(self.fields().len), usize::from(self.fields().room));
         assert!(len < room, "there is room");
         // SAFETY: ours; within the array.
         unsafe {
             let arrays = Arrays::of::<S>(self.run, room);
-            arrays.prefixes.add(len).write(prefix);
-            arrays.entries.add(len).write(entry);
+            arrays.prefixes.add(len).write(new.prefix);
+            arrays.items.add(len).write(new.item);
         }
         self.fields().len += 1;
     }
 
-    /// Takes the first entry out that is in the map; the slots before are not used any more.
-    pub(super) fn take_first(&mut self) -> Option<EntryPtr<K, V>> {
+    /// Takes the first item out that is there; the slots before are not used any more.
+    pub(super) fn take_first(&mut self) -> Option<Item<K, V>> {
         let state = self.fields().state();
         let slot = state.live().first()?;
         // SAFETY: ours.
-        let entry = unsafe { arrays::<K, V, S>(self.as_ptr()) }.1[slot];
+        let item = unsafe { arrays::<K, V, S>(self.as_ptr()) }.1[slot];
         let removed = self.fields().remove(slot, state);
         debug_assert!(removed.is_ok(), "nobody else is there");
-        Some(entry)
+        Some(item)
     }
 }
 
 impl<K, V, S: Scheme> Drop for Loose<K, V, S> {
     fn drop(&mut self) {
-        let room = self.fields().room;
+        let room = self.fields().room.into();
         // SAFETY: ours, and not used after this; the block was made with this vtable.
         unsafe { deallocate(self.run.cast(), Vtables::<S::Header, K, V>::of(room).0) };
     }
@@ -399,7 +483,7 @@ mod tests {
 
     /// All of the first slots are there, but for these.
     fn state(len: usize, removed: usize) -> State {
-        State { removed, len }
+        State { removed: removed | (ALL & !((1 << len) - 1)) }
     }
 
     /// Some sets of slots to remove: none, all, the ends, every other, and some that look random.
@@ -447,7 +531,9 @@ mod tests {
     }
 
     fn run(len: usize) -> Run<u8, u8> {
-        Run { right: Ptr::null(), removed: AtomicUsize::new(0), len, room: MOST }
+        let removed = AtomicUsize::new(state(len, 0).removed);
+        let (len, room) = (len.try_into().unwrap(), MOST.try_into().unwrap());
+        Run { right: Ptr::null(), beyond: 0, removed, len, room }
     }
 
     #[test]

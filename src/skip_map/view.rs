@@ -3,9 +3,8 @@
 //! # Invariants
 //!
 //! - **I1.** User code (`Ord`, closures) may panic: nothing is half changed then. What is put in or taken
-//!   out is counted, and what was taken out retired, before the next key is compared; a tower that stays
-//!   unfinished gives its levels back, and a dead leaf that stays linked is taken out by others.
-//! - **I2.** Who builds a tower covers the leaf from before it was linked.
+//!   out is counted, and what was taken out retired, before the next key is compared; for new leaves and dead
+//!   ones see `index`.
 
 use core::alloc::Layout;
 use core::borrow::Borrow;
@@ -13,11 +12,12 @@ use core::cmp::Ordering as Order;
 use core::ops::Bound;
 use std::alloc::handle_alloc_error;
 
-use super::leaf::{self, Left, retire_if};
-use super::list::Cursor;
-use super::page::{Cover, Page, Spot, first_of};
+use super::index::Burial;
+use super::list::Level;
+use super::node::Left;
+use super::page::{Cover, Page, Spot};
 use super::prefix::Sought;
-use super::rebuild::{Change, New, Rebuilt, rebuild};
+use super::rebuild::{Change, Rebuilt, new_entry, rebuild};
 use super::run::Run;
 use super::{Compute, Operation, SkipMap, TryInsertError};
 use crate::atomic::{AllocError, Owned, Ptr};
@@ -49,7 +49,6 @@ pub(super) type StandOf<'g, K, V, R> = Stand<'g, K, V, <R as Reclaimer>::Scheme>
 /// A place for one more cover.
 type AlsoOf<'s, 'g, K, V, R> = Option<&'s mut Option<CoverOf<'g, K, V, R>>>;
 type PageOf<'g, K, V, R> = Page<'g, K, V, <R as Reclaimer>::Scheme>;
-type LeafCoverOf<'g, K, V, R> = leaf::Cover<'g, K, V, <R as Reclaimer>::Scheme>;
 type Replaced<'g, K, V, R> = Option<EntryRef<'g, K, V, R>>;
 type OwnedOf<K, V, R> = Owned<Entry<K, V>, <R as Reclaimer>::Scheme>;
 
@@ -105,44 +104,6 @@ pub(super) fn peek<'s, K, V, S: Scheme>(cover: &'s Cover<'_, K, V, S>) -> Option
     unsafe { cover.as_ref() }
 }
 
-/// A tower that is being built. Dropped in a panic, it leaves the leaf where it is.
-struct Building<'s, 'g, K, V, S: Scheme> {
-    guard: &'g Guard<'g, S>,
-    /// Covered, and linked in the list of leaves.
-    leaf: &'s leaf::Cover<'g, K, V, S>,
-    height: usize,
-    /// How many levels are linked.
-    linked: usize,
-}
-
-impl<'s, 'g, K, V, S: Scheme> Building<'s, 'g, K, V, S> {
-    fn new(guard: &'g Guard<'g, S>, leaf: &'s leaf::Cover<'g, K, V, S>) -> Self {
-        // SAFETY: covered (I2).
-        let height = unsafe { leaf.as_ref() }.map_or(0, leaf::Leaf::height);
-        Self { guard, leaf, height, linked: 0 }
-    }
-
-    /// Ends, and says whether the leaf is to be unlinked.
-    fn finish(self) -> bool {
-        core::mem::ManuallyDrop::new(self).finish_now() == Left::ToUnlink
-    }
-
-    fn finish_now(&self) -> Left {
-        // SAFETY: covered (I2).
-        let Some(leaf) = (unsafe { self.leaf.as_ref() }) else { return Left::Other };
-        let left = leaf.finish(self.height - self.linked);
-        // SAFETY: said of this leaf, to us.
-        unsafe { retire_if(self.guard, left, self.leaf.ptr()) };
-        left
-    }
-}
-
-impl<K, V, S: Scheme> Drop for Building<'_, '_, K, V, S> {
-    fn drop(&mut self) {
-        self.finish_now();
-    }
-}
-
 /// What a removal has left of a leaf.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Leaves {
@@ -151,7 +112,7 @@ enum Leaves {
     /// So little that a smaller run would do.
     Little,
     /// Nothing: it is dead, and to be taken out of all lists.
-    Nothing,
+    Nothing(Left),
 }
 
 /// What became of an entry that was to be taken out.
@@ -195,6 +156,11 @@ where
     V: Send + 'static,
     R: Reclaimer,
 {
+    /// The leaves.
+    fn leaves(self) -> Level<'g, K, V, R::Scheme> {
+        self.map.list.leaves(self.guard)
+    }
+
     /// Searches for a key.
     fn find<Q>(self, key: &Q) -> PageOf<'g, K, V, R>
     where
@@ -202,7 +168,7 @@ where
         Q: Ord + ?Sized,
     {
         let mut sought = Sought::by(key, |other: &K| other.borrow().cmp(key));
-        self.map.list.locate(self.guard, &mut sought)
+        self.leaves().locate(&mut sought)
     }
 
     /// Searches for the place behind all keys that are `before` it, which is by a key.
@@ -212,7 +178,7 @@ where
         Q: ?Sized,
     {
         let mut sought = Sought::by(key, |other: &K| up_to(before(other.borrow())));
-        self.map.list.locate(self.guard, &mut sought)
+        self.leaves().locate(&mut sought)
     }
 
     /// A key's entry, covered.
@@ -235,7 +201,7 @@ where
         K: Borrow<Q>,
         Q: Ord + ?Sized,
     {
-        let list = &self.map.list;
+        let leaves = self.leaves();
         loop {
             let page = match bound {
                 Bound::Unbounded => None,
@@ -243,11 +209,11 @@ where
                 Bound::Excluded(from) => Some(self.locate(from, |key| key <= from)),
             };
             let is_forced = page.as_ref().is_some_and(|page| page.is_forced);
-            let mut spot = page.map_or_else(|| Spot::first(list, self.guard), Page::into_spot);
+            let mut spot = page.map_or_else(|| Spot::first(leaves), Page::into_spot);
             let slot = spot.slot;
             // Not before: a search needs slots itself.
             let also = also.as_deref_mut().map(|also| also.insert(self.guard.shield()));
-            let found = spot.forward(list, self.guard, slot, is_forced, also);
+            let found = spot.forward(leaves, slot, is_forced, also);
             if let Ok(found) = found {
                 return found.then_some(spot);
             }
@@ -264,19 +230,19 @@ where
         K: Borrow<Q>,
         Q: Ord + ?Sized,
     {
-        let list = &self.map.list;
+        let leaves = self.leaves();
         loop {
             let page = match bound {
-                Bound::Unbounded => list.locate(self.guard, &mut Sought::end(|_: &K| Order::Less)),
+                Bound::Unbounded => leaves.locate(&mut Sought::end(|_: &K| Order::Less)),
                 Bound::Included(to) => self.locate(to, |key| key <= to),
                 Bound::Excluded(to) => self.locate(to, |key| key < to),
             };
             let (is_forced, mut spot) = (page.is_forced, page.into_spot());
             let slot = spot.slot;
             let also = also.as_deref_mut().map(|also| also.insert(self.guard.shield()));
-            match spot.back(list, self.guard, slot, also) {
+            match spot.back(leaves, slot, also) {
                 Ok(true) => return Some(spot),
-                Ok(false) if is_forced || spot.leaf.ptr().is_null() => return None,
+                Ok(false) if is_forced || spot.node.ptr().is_null() => return None,
                 _ => {}
             }
         }
@@ -317,7 +283,7 @@ where
         also: &mut Option<CoverOf<'g, K, V, R>>,
     ) -> Result<bool, ()> {
         let (next, also) = (spot.slot + 1, also.insert(self.guard.shield()));
-        spot.forward(&self.map.list, self.guard, next, is_easy, Some(also))
+        spot.forward(self.leaves(), next, is_easy, Some(also))
     }
 
     /// Goes back from a spot to the entry before, and covers it once more. False if it is in another leaf, or
@@ -328,7 +294,7 @@ where
         also: &mut Option<CoverOf<'g, K, V, R>>,
     ) -> bool {
         let (slot, also) = (spot.slot, also.insert(self.guard.shield()));
-        spot.back(&self.map.list, self.guard, slot, Some(also)) == Ok(true)
+        spot.back(self.leaves(), slot, Some(also)) == Ok(true)
     }
 
     /// Where what has the key now is of an entry that was in the map.
@@ -382,62 +348,47 @@ where
         // alone (I2 of `run`); the entry may be dropped anywhere: see the map's bounds.
         unsafe { self.guard.retire(spot.entry.ptr()) };
         // SAFETY: covered.
-        let Some((leaf, empty)) = unsafe { spot.leaf.as_ref() }.zip(empty) else {
+        let Some((leaf, empty)) = unsafe { spot.node.as_ref() }.zip(empty) else {
             return Leaves::Enough;
         };
         leaf.show_death(empty);
-        leaf.bury();
-        Leaves::Nothing
+        Leaves::Nothing(leaf.bury())
     }
 
     /// Brings the place in order where an entry was taken out, and frees memory. Returns the entry.
     fn tidy(self, spot: SpotOf<'g, K, V, R>, leaves: Leaves) -> CoverOf<'g, K, V, R> {
         let taken = match leaves {
+            Leaves::Enough => spot.into_entry(),
             Leaves::Little => self.shrink(spot),
-            Leaves::Enough | Leaves::Nothing => spot.into_entry(),
+            Leaves::Nothing(left) => {
+                // SAFETY: a leaf, and it was said of it in `taken`.
+                let burial = unsafe { Burial::new(self.leaves(), spot.node.ptr(), left) };
+                let taken = spot.into_entry();
+                if let Some(entry) = peek(&taken) {
+                    burial.bury(&entry.key);
+                }
+                taken
+            }
         };
-        if leaves == Leaves::Nothing {
-            peek(&taken).into_iter().for_each(|entry| self.bury(&entry.key));
-        }
         self.guard.reclaim(RECLAIM_BUDGET);
         taken
     }
 
     /// Puts a smaller run in the place of a sparse one. For that there may be no memory.
     fn shrink(self, spot: SpotOf<'g, K, V, R>) -> CoverOf<'g, K, V, R> {
-        let page = spot.into_page(&self.map.list, self.guard);
+        let page = spot.into_page();
         // If it was replaced meanwhile, the new run has the room that it needs.
         let _ = self.rebuild(&page, Change::Nothing);
         page.spot.into_entry()
-    }
-
-    /// Takes the dead leaf where a key was out of all lists; for the one from the list of leaves there may
-    /// be no memory, then somebody else does, some time.
-    fn bury(self, key: &K) {
-        let backoff = Backoff::new();
-        loop {
-            // It searches all levels.
-            let page = self.find(key);
-            // SAFETY: covered.
-            let right = unsafe { page.spot.run.as_ref() }.map(|run| run.right);
-            if right.is_none_or(|right| right == page.next.ptr()) {
-                return;
-            }
-            // Who has come before may not have known of the death.
-            if !matches!(self.rebuild(&page, Change::Nothing), Ok(Rebuilt::Stale)) {
-                return;
-            }
-            backoff.spin();
-        }
     }
 
     fn rebuild(
         self,
         page: &PageOf<'g, K, V, R>,
         change: Change<K, V>,
-    ) -> Result<Rebuilt<'g, K, V, R::Scheme>, Layout> {
-        // SAFETY: this map's, and its domain's; a new entry is ours.
-        unsafe { rebuild(&self.map.list, self.guard, page, change) }
+    ) -> Result<Rebuilt<K, V>, Layout> {
+        // SAFETY: of this level; a new entry is ours.
+        unsafe { rebuild(self.leaves(), page, change) }
     }
 
     /// Takes the entry that a page has found out, whether or not the run is sealed.
@@ -463,14 +414,12 @@ where
         new: OwnedOf<K, V, R>,
     ) -> Result<Replaced<'g, K, V, R>, NotPut<K, V, R::Scheme>> {
         // SAFETY: ours.
-        let put = unsafe { New::of(new.as_ptr()) };
+        let put = unsafe { new_entry(new.as_ptr()) };
         let (has_replaced, leaf) = match self.rebuild(&page, Change::Put(put)) {
             Err(layout) => return Err(NotPut::NoMemory(new, layout)),
             Ok(Rebuilt::Stale) => return Err(NotPut::Stale(new)),
-            Ok(Rebuilt::Done { has_replaced, new_leaf, .. }) => (has_replaced, new_leaf),
+            Ok(Rebuilt::Done { has_replaced, new_node, .. }) => (has_replaced, new_node),
         };
-        // From here on user code may panic (I1).
-        let building = leaf.as_ref().map(|leaf| Building::new(self.guard, leaf));
         let _ = new.into_ptr();
         let old = page.into_spot().into_entry();
         let replaced = has_replaced.then(|| {
@@ -482,8 +431,9 @@ where
         if replaced.is_none() {
             self.map.count(1);
         }
-        if let Some(building) = building {
-            self.build(building);
+        if let Some(leaf) = leaf {
+            // SAFETY: just made here.
+            unsafe { self.leaves().link(leaf) };
         }
         self.guard.reclaim(RECLAIM_BUDGET);
         Ok(replaced)
@@ -499,55 +449,6 @@ where
             NotPut::Stale(entry) => entry,
             NotPut::NoMemory(_, layout) => handle_alloc_error(layout),
         })
-    }
-
-    /// Links a new leaf in the index.
-    fn build(self, mut building: Building<'_, 'g, K, V, R::Scheme>) {
-        self.map.list.raise(building.height);
-        let mut first = self.guard.shield();
-        while building.linked < building.height
-            && self.build_level(building.leaf, building.linked, &mut first)
-        {
-            building.linked += 1;
-        }
-        if building.finish() {
-            peek(&first).into_iter().for_each(|entry| self.sweep(&entry.key));
-        }
-    }
-
-    /// False if the leaf has died meanwhile. `first` covers an entry that was its first one.
-    fn build_level(
-        self,
-        leaf: &LeafCoverOf<'g, K, V, R>,
-        level: usize,
-        first: &mut CoverOf<'g, K, V, R>,
-    ) -> bool {
-        let backoff = Backoff::new();
-        loop {
-            let mut now = self.guard.shield();
-            if !first_of(self.guard, leaf, &mut now) {
-                return false;
-            }
-            *first = now;
-            let Some(entry) = peek(first) else { return false };
-            let cursor = self.search(level, &entry.key);
-            // SAFETY: we build it, and cover it (I2).
-            if unsafe { cursor.insert(leaf) } {
-                return true;
-            }
-            backoff.spin();
-        }
-    }
-
-    /// Searches a key in the index, down to a level.
-    fn search(self, level: usize, key: &K) -> Cursor<'g, K, V, R::Scheme> {
-        let mut sought = Sought::by(key, |other: &K| up_to(other <= key));
-        self.map.list.search(self.guard, level, &mut sought)
-    }
-
-    /// Searches a key all the way down, so that no dead leaf is left there.
-    fn sweep(self, key: &K) {
-        self.search(0, key);
     }
 
     pub(super) fn insert(self, key: K, value: V) -> Option<EntryRef<'g, K, V, R>> {
@@ -724,7 +625,7 @@ where
         loop {
             let last = self.seek_back::<K>(Bound::Unbounded, None)?;
             // In the run where it was the last one it still is (`take`). In another it need not be.
-            let last = last.into_last_page(self.guard);
+            let last = last.into_page();
             if let Some(taken) = self.take_found(last) {
                 return Some(entry(taken));
             }
