@@ -54,6 +54,11 @@ impl Limits {
         Self { preemptions: Some(bound), ..Self::ALL }
     }
 
+    /// With so many steps.
+    pub(crate) const fn of_steps(self, branches: usize) -> Self {
+        Self { branches, ..self }
+    }
+
     /// With freed nodes used again.
     pub(crate) const fn reusing(self) -> Self {
         Self { reuse: Reuse::OldestFirst, ..self }
