@@ -11,7 +11,8 @@
 //! `schemes_mimalloc` and `structures_mimalloc` do the same with another allocator.
 //!
 //! The contenders of a row run in turns, in one process, a short while each; what counts is the
-//! ratio of medians. Figures of different runs are not comparable: a machine has moods.
+//! ratio of medians. Figures of different runs are not comparable: a machine has moods. Each row has a
+//! process of its own: what the rows before have left of the heap made some of them half as fast.
 //!
 //! - A row is one kind of work, written once, generic over the contender: of schemes in [`row`], of
 //!   structures in [`structure`].
@@ -33,6 +34,9 @@ pub mod structure;
 pub mod turns;
 pub mod watch;
 
+use std::env;
+use std::process::{Command, exit};
+
 use clap::Parser;
 
 use options::{Options, Row};
@@ -40,11 +44,21 @@ use options::{Options, Row};
 /// What `schemes` and `structures` do, whatever the allocator.
 pub fn main<R: Row>(allocator: &str) {
     let options = Options::<R>::parse();
-    let settings = options.settings();
-    println!("allocator: {allocator}; {settings}\n");
-    for row in options.rows() {
+    if let [row] = options.rows() {
+        let settings = options.settings();
+        println!("allocator: {allocator}; {settings}\n");
         for report in row.measure(&settings) {
             println!("{report}");
+        }
+        return;
+    }
+    let this = env::current_exe().expect("the program's own path");
+    for row in options.rows() {
+        let status = Command::new(&this).args(options.only(*row)).status();
+        match status.map(|status| status.success()) {
+            Ok(true) => {}
+            Ok(false) => exit(1),
+            Err(error) => panic!("{} cannot be run: {error}", this.display()),
         }
     }
 }

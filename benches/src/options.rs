@@ -77,6 +77,13 @@ impl<R: Row> Options<R> {
         if self.quick { Settings::QUICK } else { Settings::FULL }
     }
 
+    /// The arguments that ask for the same, but for one row only.
+    pub fn only(&self, row: R) -> Vec<String> {
+        let row = row.to_possible_value().expect("no row is hidden");
+        let quick = self.quick.then(|| "--quick".to_owned());
+        quick.into_iter().chain([row.get_name().to_owned()]).collect()
+    }
+
     /// The rows that were asked for.
     pub fn rows(&self) -> &[R] {
         if self.rows.is_empty() { R::value_variants() } else { &self.rows }
