@@ -118,8 +118,8 @@ use crate::sync::counter::{AtomicIsize, Relaxed};
 /// takes two words in an array that is between half full and full; where a map grows at its end or at its
 /// beginning, it is full. An array of which three quarters were removed is replaced by a smaller one, and
 /// freed when its last entry is removed. For each array the index has some five words. And what the scheme adds.
-/// (100,000 entries of two words took 35
-/// to 44 bytes each; a random tenth of them, when the others were removed, some 100.)
+/// (100,000 entries of two words took 35 to 44 bytes each; a random tenth of them, when the others were
+/// removed, some 100.)
 ///
 /// Removing needs no memory, unless it meets another thread that is about to replace the array, and does so
 /// itself. Each insertion retires an array of up to 512 bytes.
