@@ -253,7 +253,9 @@ impl<K, V> Run<K, V> {
 /// What a slot leads to: in a leaf's run the entry itself.
 pub(super) type Item<K, V> = Ptr<Entry<K, V>>;
 
-/// What a slot leads to in a branch's run.
+/// What a slot leads to in a branch's run. Which it is follows from the level: into runs of the leaves' only
+/// entries are put (`view`), into those above only nodes of the level below (`index`), and a run stays in its
+/// level. So what is covered by way of a slot is of the type that its level says.
 pub(super) fn child<K, V>(item: Item<K, V>) -> Ptr<Node<K, V>> {
     item.cast()
 }
