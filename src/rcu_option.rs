@@ -34,6 +34,7 @@ use crate::atomic::{AllocError, Atomic, Owned, Ptr};
 use crate::domain::Reclaimer;
 use crate::guard::{Guard, Pinned, RECLAIM_BUDGET, Ref, Shield};
 use crate::sync::{Backoff, Ordering};
+use crate::turn::Turn;
 
 /// One value, or none, that is read by many and replaced now and then.
 ///
@@ -410,7 +411,7 @@ impl<T, R: Reclaimer> RcuOption<T, R> {
     where
         T: Send + 'static,
     {
-        let backoff = Backoff::new();
+        let mut turn = Turn::new();
         let mut shield = guard.shield();
         loop {
             let old = shield.protect(&self.link);
@@ -419,7 +420,8 @@ impl<T, R: Reclaimer> RcuOption<T, R> {
             if let Ok(new) = self.exchange(guard, old, new) {
                 return new;
             }
-            backoff.spin();
+            // Relaxed: only looked at.
+            turn.wait(|| self.link.load(Ordering::Relaxed));
         }
     }
 

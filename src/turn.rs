@@ -4,21 +4,28 @@
 //! gets on only where nobody else has got on meanwhile, and the winner runs in bursts, in its own cache.
 //! (Who tries again at once, or with what it finds afterwards, mostly wins, as it has just fetched the
 //! line; and then the line goes back and forth at each operation, which takes several times as long.)
-//! But not for ever: after so many attempts it tries at once.
+//! The first of these steps is long enough for a burst already: within a pause or two the winner, who
+//! has to fetch the line again, may have done nothing. But not for ever: after so many attempts it tries
+//! at once.
 //!
 //! A failed attempt is one sign that there are others. Where a structure sees another one, as
-//! [the queue](crate::Queue) does by a name, one steps back before the first attempt.
+//! [the queue](crate::Queue) does by a name, one steps back before the first attempt. That one may be
+//! long gone, so this step is as short as can be, and only if the other one has got on meanwhile, a
+//! longer one follows.
 //!
 //! A step is bounded, and so is what an operation steps back in all, for however many reasons: there is
 //! one turn in an operation.
 //!
 //! Nothing depends on it. Each attempt that fails does so because another thread's has succeeded.
 
+use core::mem;
+
 use crate::sync::{Backoff, MODEL};
 
-/// How often who has lost steps back. A step is 1, 2, 4, .. 64 pauses of the processor, together that
-/// is 2239: where one takes 40 ns, 2.5 microseconds a step and 90 in all. Under Miri, where they would
-/// be seconds, a few times will do.
+/// How often who has lost steps back. A backoff's steps are 1, 2, 4, .. 64 pauses of the processor, and
+/// [`BURST`] of them, together 31 to 62, are the first step of who has lost. All together that is less than
+/// 2600: where a pause takes 40 ns, 2.5 microseconds a step and 0.1 milliseconds in all. Under Miri, where
+/// they would be seconds, a few times will do.
 const TRIES: u32 = if MODEL {
     0
 } else if cfg!(miri) {
@@ -27,16 +34,22 @@ const TRIES: u32 = if MODEL {
     40
 };
 
+/// How many steps of a backoff the first one of who has lost is.
+const BURST: u32 = if cfg!(miri) { 1 } else { 5 };
+
 /// An operation's turn.
 pub(crate) struct Turn {
     stepped_back: u32,
+    has_lost: bool,
+    /// How many steps of the backoff the next step is.
+    next: u32,
     backoff: Backoff,
 }
 
 impl Turn {
     #[inline]
     pub(crate) fn new() -> Self {
-        Self { stepped_back: 0, backoff: Backoff::new() }
+        Self { stepped_back: 0, has_lost: false, next: 1, backoff: Backoff::new() }
     }
 
     /// Whether it has stepped back often enough.
@@ -46,12 +59,26 @@ impl Turn {
         self.stepped_back == TRIES
     }
 
+    /// Another thread has got on instead: the next step back leaves it time for a burst.
+    pub(crate) fn lose(&mut self) {
+        if !self.has_lost {
+            self.has_lost = true;
+            self.next = BURST;
+        }
+    }
+
     /// Steps back once. `is_current` says whether what was found before still stands there; if not,
     /// others have got on, and an attempt with it would fail: so the line is left to them.
     pub(crate) fn step_back(&mut self, is_current: impl FnOnce() -> bool) -> bool {
         self.stepped_back += 1;
-        self.backoff.spin();
-        is_current()
+        for _ in 0..mem::replace(&mut self.next, 1) {
+            self.backoff.spin();
+        }
+        let current = is_current();
+        if !current {
+            self.lose();
+        }
+        current
     }
 
     /// As [`wait`](Self::wait), where it has met others already.
@@ -66,6 +93,7 @@ impl Turn {
     /// there.
     #[cold]
     pub(crate) fn wait<X: PartialEq>(&mut self, look: impl Fn() -> X) {
+        self.lose();
         while !self.is_overdue() {
             let before = look();
             if self.step_back(|| look() == before) {

@@ -107,9 +107,14 @@ impl<const NAMED: bool> Counter<NAMED> {
             return Some(self.claim(next, ordering));
         }
         // Relaxed: only to leave the line to others.
-        let claimed = turn.step_back(|| self.0.load(Ordering::Relaxed) == next.word)
-            && self.claims(next, ordering);
-        claimed.then_some(next.number)
+        if !turn.step_back(|| self.0.load(Ordering::Relaxed) == next.word) {
+            return None;
+        }
+        if !self.claims(next, ordering) {
+            turn.lose();
+            return None;
+        }
+        Some(next.number)
     }
 
     /// Gives a number back that is beyond the last cell.
