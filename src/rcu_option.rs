@@ -33,7 +33,7 @@ use crate::Epoch;
 use crate::atomic::{AllocError, Atomic, Owned, Ptr};
 use crate::domain::Reclaimer;
 use crate::guard::{Guard, Pinned, RECLAIM_BUDGET, Ref, Shield};
-use crate::sync::{Backoff, Ordering};
+use crate::sync::Ordering;
 use crate::turn::Turn;
 
 /// One value, or none, that is read by many and replaced now and then.
@@ -437,7 +437,7 @@ impl<T, R: Reclaimer> RcuOption<T, R> {
     {
         let expected = current.map_or_else(core::ptr::null_mut, Ref::as_raw);
         let mut new = new.map(|value| guard.owned(value));
-        let backoff = Backoff::new();
+        let mut turn = Turn::new();
         let mut shield = guard.shield();
         loop {
             // I4. What is exchanged, and retired, is what the link itself leads to: a reference may have
@@ -453,7 +453,7 @@ impl<T, R: Reclaimer> RcuOption<T, R> {
                 // there again, that was no failure.
                 Err(node) => new = node,
             }
-            backoff.spin();
+            turn.rest();
         }
     }
 }

@@ -18,8 +18,6 @@
 //!
 //! Nothing depends on it. Each attempt that fails does so because another thread's has succeeded.
 
-use core::mem;
-
 use crate::sync::{Backoff, MODEL};
 
 /// How often who has lost steps back. A backoff's steps are 1, 2, 4, .. 64 pauses of the processor, and
@@ -40,16 +38,23 @@ const BURST: u32 = if cfg!(miri) { 1 } else { 5 };
 /// An operation's turn.
 pub(crate) struct Turn {
     stepped_back: u32,
-    has_lost: bool,
-    /// How many steps of the backoff the next step is.
-    next: u32,
+    loss: Loss,
     backoff: Backoff,
+}
+
+/// Whether another thread has got on instead.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    None,
+    /// And has been given no time for a burst yet.
+    New,
+    Old,
 }
 
 impl Turn {
     #[inline]
     pub(crate) fn new() -> Self {
-        Self { stepped_back: 0, has_lost: false, next: 1, backoff: Backoff::new() }
+        Self { stepped_back: 0, loss: Loss::None, backoff: Backoff::new() }
     }
 
     /// Whether it has stepped back often enough.
@@ -61,9 +66,8 @@ impl Turn {
 
     /// Another thread has got on instead: the next step back leaves it time for a burst.
     pub(crate) fn lose(&mut self) {
-        if !self.has_lost {
-            self.has_lost = true;
-            self.next = BURST;
+        if self.loss == Loss::None {
+            self.loss = Loss::New;
         }
     }
 
@@ -71,14 +75,23 @@ impl Turn {
     /// others have got on, and an attempt with it would fail: so the line is left to them.
     pub(crate) fn step_back(&mut self, is_current: impl FnOnce() -> bool) -> bool {
         self.stepped_back += 1;
-        for _ in 0..mem::replace(&mut self.next, 1) {
-            self.backoff.spin();
+        if self.loss == Loss::New {
+            self.loss = Loss::Old;
+            (1..BURST).for_each(|_| self.backoff.spin());
         }
+        self.backoff.spin();
         let current = is_current();
         if !current {
             self.lose();
         }
         current
+    }
+
+    /// Steps back once, where the next attempt begins with a new look.
+    #[cold]
+    pub(crate) fn rest(&mut self) {
+        self.lose();
+        self.step_back(|| true);
     }
 
     /// As [`wait`](Self::wait), where it has met others already.

@@ -13,7 +13,7 @@ use crate::atomic::{AllocError, Owned};
 use crate::domain::Reclaimer;
 use crate::guard::{Guard, Pinned, RECLAIM_BUDGET, Ref};
 use crate::scheme::Scheme;
-use crate::sync::Backoff;
+use crate::turn::Turn;
 
 fn value<'g, K, V, S: Scheme>(entry: Ref<'g, Entry<K, V>, S>) -> Ref<'g, V, S> {
     Ref::map(entry, |entry| &entry.value)
@@ -160,7 +160,7 @@ where
         let hash = self.structure().hash(&key);
         tables.approach(guard, hash);
         let mut node = guard.owned(Node::new(hash, key, value));
-        let backoff = Backoff::new();
+        let mut turn = Turn::new();
         loop {
             let spot = self.locate(hash, &node.entry.key);
             node = match spot {
@@ -182,7 +182,7 @@ where
                     }
                 },
             };
-            backoff.spin();
+            turn.rest();
         }
     }
 
@@ -235,7 +235,7 @@ where
     ) -> Result<Ref<'_, Entry<K, V>, R::Scheme>, NotIn<'_, K, V, R::Scheme>> {
         let (guard, hash) = (self.guard(), node.hash);
         let ours = cover(guard, &node);
-        let backoff = Backoff::new();
+        let mut turn = Turn::new();
         loop {
             let spot = match self.locate(hash, &node.entry.key) {
                 Some(spot) if spot.is_found() => {
@@ -252,7 +252,7 @@ where
                     return Err(NotIn::Shortage(back, shortage));
                 }
             }
-            backoff.spin();
+            turn.rest();
         }
     }
 
@@ -332,7 +332,7 @@ where
     ) -> Compute<'_, K, V, T, R::Scheme> {
         let (guard, tables) = (self.guard(), &self.structure().tables);
         let hash = self.structure().hash(&key);
-        let backoff = Backoff::new();
+        let mut turn = Turn::new();
         loop {
             let spot = self.locate(hash, &key);
             let found = spot.as_ref().and_then(Spot::node).map(|node| &node.entry);
@@ -372,7 +372,7 @@ where
                     key = back.into_inner().entry.key;
                 }
             }
-            backoff.spin();
+            turn.rest();
         }
     }
 
@@ -451,7 +451,7 @@ where
         condition: &mut impl FnMut(&K, &V) -> bool,
     ) -> Option<Ref<'_, Entry<K, V>, R::Scheme>> {
         let (guard, tables) = (self.guard(), &self.structure().tables);
-        let backoff = Backoff::new();
+        let mut turn = Turn::new();
         loop {
             let spot = tables.locate(guard, hash, &is)?;
             let found = &spot.node()?.entry;
@@ -463,7 +463,7 @@ where
                 // SAFETY: found: it covers an entry that was in this map.
                 return Some(unsafe { entry(spot.entry) });
             }
-            backoff.spin();
+            turn.rest();
         }
     }
 

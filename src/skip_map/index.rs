@@ -20,7 +20,7 @@ use super::rebuild::{Change, Rebuilt, rebuild};
 use super::run::{self, New, Run, child};
 use crate::atomic::Ptr;
 use crate::scheme::Scheme;
-use crate::sync::Backoff;
+use crate::turn::Turn;
 
 /// What is sought is where this key is.
 fn at<K: Ord>(key: &K) -> Sought<impl FnMut(&K) -> core::cmp::Ordering> {
@@ -177,14 +177,14 @@ impl<'g, K: Ord, V, S: Scheme> Level<'g, K, V, S> {
         building: &mut Building<'g, K, V, S>,
         first: &mut Cover<'g, K, V, S>,
     ) -> Option<Building<'g, K, V, S>> {
-        let backoff = Backoff::new();
+        let mut turn = Turn::new();
         let mut patience = PATIENCE;
         loop {
             let node = building.node()?;
             if !building.level.first_of(node, first) {
                 // What is in a branch may be dead, but not taken out yet.
                 patience = patience.checked_sub(1).filter(|_| !node.is_dead())?;
-                backoff.spin();
+                turn.rest();
                 continue;
             }
             // SAFETY: covered, an entry of this map.
@@ -199,7 +199,7 @@ impl<'g, K: Ord, V, S: Scheme> Level<'g, K, V, S> {
                     building.is_linked = true;
                     return new_node.map(|node| Building { level: self, node, is_linked: false });
                 }
-                Ok(Rebuilt::Stale) => backoff.spin(),
+                Ok(Rebuilt::Stale) => turn.rest(),
             }
         }
     }
@@ -207,7 +207,7 @@ impl<'g, K: Ord, V, S: Scheme> Level<'g, K, V, S> {
     /// Has the list of this level lead past the dead nodes where a key was. For that there may be no memory;
     /// then somebody else does, some time.
     fn unlink_dead(self, key: &K) {
-        let backoff = Backoff::new();
+        let mut turn = Turn::new();
         loop {
             let page = match self.number {
                 0 => self.locate(&mut at(key)),
@@ -221,7 +221,7 @@ impl<'g, K: Ord, V, S: Scheme> Level<'g, K, V, S> {
             if !matches!(unsafe { rebuild(self, &page, Change::Nothing) }, Ok(Rebuilt::Stale)) {
                 return;
             }
-            backoff.spin();
+            turn.rest();
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::domain::Reclaimer;
 use crate::guard::{Guard, RECLAIM_BUDGET, Ref};
 use crate::hash_map::Entry;
 use crate::scheme::Scheme;
-use crate::sync::Backoff;
+use crate::turn::Turn;
 
 /// A map, and a guard of its domain.
 pub(super) struct View<'g, K, V, R: Reclaimer> {
@@ -453,14 +453,14 @@ where
 
     pub(super) fn insert(self, key: K, value: V) -> Option<EntryRef<'g, K, V, R>> {
         let mut new = self.guard.owned(Entry { key, value });
-        let backoff = Backoff::new();
+        let mut turn = Turn::new();
         loop {
             let page = self.find(&new.key);
             match self.put_or_abort(page, new) {
                 Ok(old) => return old,
                 Err(back) => new = back,
             }
-            backoff.spin();
+            turn.rest();
         }
     }
 
@@ -496,7 +496,7 @@ where
     ) -> Result<EntryRef<'g, K, V, R>, (Result<EntryRef<'g, K, V, R>, Layout>, OwnedOf<K, V, R>)>
     {
         let ours = self.cover(&new);
-        let backoff = Backoff::new();
+        let mut turn = Turn::new();
         loop {
             let page = self.find(&new.key);
             if page.found {
@@ -507,7 +507,7 @@ where
                 Err(NotPut::Stale(back)) => new = back,
                 Err(NotPut::NoMemory(back, layout)) => return Err((Err(layout), back)),
             }
-            backoff.spin();
+            turn.rest();
         }
     }
 
@@ -531,7 +531,7 @@ where
         mut key: K,
         mut decide: impl FnMut(Option<(&K, &V)>) -> Operation<V, T>,
     ) -> Compute<'g, K, V, T, R::Scheme> {
-        let backoff = Backoff::new();
+        let mut turn = Turn::new();
         loop {
             let page = self.find(&key);
             let present = peek(&page.spot.entry).filter(|_| page.found);
@@ -553,7 +553,7 @@ where
                     }
                 }
             }
-            backoff.spin();
+            turn.rest();
         }
     }
 
@@ -566,7 +566,7 @@ where
         K: Borrow<Q>,
         Q: Ord + ?Sized,
     {
-        let backoff = Backoff::new();
+        let mut turn = Turn::new();
         loop {
             let page = self.find(key);
             let present = peek(&page.spot.entry).filter(|_| page.found)?;
@@ -576,7 +576,7 @@ where
             if let Some(taken) = self.take_found(page) {
                 return Some(entry(taken));
             }
-            backoff.spin();
+            turn.rest();
         }
     }
 
@@ -610,18 +610,18 @@ where
     }
 
     pub(super) fn pop_first(self) -> Option<EntryRef<'g, K, V, R>> {
-        let backoff = Backoff::new();
+        let mut turn = Turn::new();
         loop {
             let first = self.seek::<K>(Bound::Unbounded, None)?;
             if let (true, stand) = self.remove_spot(first) {
                 return Some(entry(stand.into_entry()));
             }
-            backoff.spin();
+            turn.rest();
         }
     }
 
     pub(super) fn pop_last(self) -> Option<EntryRef<'g, K, V, R>> {
-        let backoff = Backoff::new();
+        let mut turn = Turn::new();
         loop {
             let last = self.seek_back::<K>(Bound::Unbounded, None)?;
             // In the run where it was the last one it still is (`take`). In another it need not be.
@@ -629,7 +629,7 @@ where
             if let Some(taken) = self.take_found(last) {
                 return Some(entry(taken));
             }
-            backoff.spin();
+            turn.rest();
         }
     }
 }
