@@ -28,6 +28,8 @@ pub(crate) enum ProcessWide {
 struct This {
     number: Cell<usize>,
     identity: Cell<usize>,
+    /// See [`name`].
+    name: Cell<usize>,
     /// The thread's records in the process-wide domains.
     at_hand: [Cell<*const ()>; 2],
     /// How many calls of [`Freeing::alone`] it is in.
@@ -44,6 +46,7 @@ constant_thread_local! {
     static THIS: This = This {
         number: Cell::new(NONE),
         identity: Cell::new(0),
+        name: Cell::new(0),
         at_hand: [Cell::new(ptr::null()), Cell::new(ptr::null())],
         freeing: Cell::new(0),
     };
@@ -72,11 +75,26 @@ pub(crate) fn identity() -> usize {
     match this(|this| this.identity.get(), 0) {
         0 => {
             let new = NEXT.fetch_add(1, Relaxed);
-            this(|this| this.identity.set(new), ());
+            let fits = new >> (usize::BITS - NAMELESS_BITS) == 0;
+            let set = |this: &This| {
+                this.identity.set(new);
+                this.name.set(if fits { new << NAMELESS_BITS } else { 0 });
+            };
+            this(set, ());
             new
         }
         identity => identity,
     }
+}
+
+/// So many low bits of a name are 0: there is room for something else.
+pub(crate) const NAMELESS_BITS: u32 = 24;
+
+/// The calling thread's name: its identity, in the upper bits. 0 as long as it has no identity, or if that
+/// is too great: so two threads of one name have the name 0.
+#[inline(always)]
+pub(crate) fn name() -> usize {
+    this(|this| this.name.get(), 0)
 }
 
 /// The thread's record in a process-wide domain; null if it has none.
@@ -381,6 +399,18 @@ mod tests {
         let mine = identity();
         assert_eq!(identity(), mine);
         assert_ne!(std::thread::spawn(identity).join().unwrap(), mine);
+    }
+
+    #[test]
+    fn a_name_says_who_it_is_as_far_as_there_is_room() {
+        std::thread::spawn(|| {
+            assert_eq!(name(), 0);
+            let identity = identity();
+            let fits = identity < 1 << (usize::BITS - NAMELESS_BITS);
+            assert_eq!(name(), if fits { identity << NAMELESS_BITS } else { 0 });
+        })
+        .join()
+        .unwrap();
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A side's counter: how many cells are claimed, and who has claimed the last one.
 //!
 //! ```text
-//! word = name | number      name: the number of the thread that has claimed last
+//! word = name | OWNED | ENDED | number      name: of the thread that has claimed last
 //! ```
 //!
 //! The name is there to be seen *without a failed CAS* that others are at it. Two threads that push
@@ -13,25 +13,33 @@
 //! Only pushers leave their names. Who stands back at one end is not at the other one, so that is
 //! enough; and poppers have one step less to go between a number and its cell.
 //!
+//! Where a segment is one pusher's own ([`segment`](super::segment)), the name says whose.
+//!
 //! # Invariants
 //!
 //! - **N1.** The numbers are right, whatever the names are: a claim adds 1 to the number, and to the
 //!   name a difference, from what was found to the own. If others have claimed between the look and a
 //!   fetch-and-add, the name is nobody's then, and the next one sets it right.
-//! - **N2.** Nothing but waiting depends on a name. Threads that have no number, as they only ever were
-//!   in domains of other crates, have one name; so have those that are exiting, and, where a word has 32
-//!   bits, those whose numbers end in the same 8. Such threads learn of one another from failed CASes.
-//! - **N3.** Numbers do not run into names: there are fewer cells, and each thread is beyond the last
-//!   one by 1 at most.
+//! - **N2.** Where no pusher is the owner, nothing but waiting depends on a name. Threads that have none
+//!   (they only ever were in domains of other crates; where a word has 32 bits, all but the first 255) have
+//!   the name 0. Such threads learn of one another from failed CASes.
+//! - **N3.** Numbers do not run into what is above them: there are fewer cells, and each thread is beyond
+//!   the last one by 1 at most.
+//! - **N4.** *The owner is one thread.* `OWNED` is there from the beginning or never, and with it the name
+//!   of the thread that makes the counter, which is not 0, and so no other thread's, ever. It stays: only
+//!   that thread adds to the number, 1 each time, by a CAS, and only while `ENDED` is not set; others set
+//!   `ENDED`, which stays.
 
 use crate::sync::{AtomicUsize, Ordering};
 use crate::thread;
 use crate::turn::Turn;
 
-const NUMBER_BITS: u32 = 24;
+/// Above the numbers, and below the names.
+const ENDED: usize = 1 << (thread::NAMELESS_BITS - 2);
+const OWNED: usize = 1 << (thread::NAMELESS_BITS - 1);
 
 /// N3.
-pub(super) const NUMBERS: usize = (1 << NUMBER_BITS) - 1;
+pub(super) const NUMBERS: usize = ENDED - 1;
 
 /// A counter; with names or without.
 pub(super) struct Counter<const NAMED: bool>(AtomicUsize);
@@ -50,6 +58,23 @@ impl Next {
     pub(super) fn is_behind_another(&self) -> bool {
         self.step != 1
     }
+
+    /// Whether one thread alone may claim: N4.
+    pub(super) fn is_owned(&self) -> bool {
+        self.word & OWNED != 0
+    }
+
+    /// Whether the owner may not any more.
+    pub(super) fn is_ended(&self) -> bool {
+        self.word & ENDED != 0
+    }
+
+    /// The same, as the owner sees it: for all others, and when it is ended, the number is beyond all
+    /// numbers.
+    #[inline(always)]
+    pub(super) fn of_owner(self) -> Self {
+        Self { number: self.word ^ (thread::name() | OWNED), ..self }
+    }
 }
 
 impl<const NAMED: bool> Counter<NAMED> {
@@ -63,11 +88,11 @@ impl<const NAMED: bool> Counter<NAMED> {
     #[inline(always)]
     fn name() -> usize {
         let named = NAMED && !cfg!(any(loom, crossbeam_loom));
-        if named { thread::number() << NUMBER_BITS } else { 0 }
+        if named { thread::name() } else { 0 }
     }
 
-    /// What is next, if the calling thread has claimed last. If another one has, the number is beyond
-    /// all numbers.
+    /// What is next, if the calling thread has claimed last, and nobody is the owner. If not, the number is
+    /// beyond all numbers.
     #[inline(always)]
     pub(super) fn next_own(&self, ordering: Ordering) -> Next {
         let word = self.0.load(ordering);
@@ -77,10 +102,15 @@ impl<const NAMED: bool> Counter<NAMED> {
     /// What is next.
     #[inline]
     pub(super) fn next(&self, ordering: Ordering) -> Next {
-        let word = self.0.load(ordering);
+        Self::next_in(self.0.load(ordering))
+    }
+
+    fn next_in(word: usize) -> Next {
         let number = word & NUMBERS;
-        let name = if NAMED { Self::name().wrapping_sub(word - number) } else { 0 };
-        Next { number, word, step: name.wrapping_add(1) }
+        let mine = if word & OWNED == 0 { Self::name() } else { thread::name() };
+        let name = word & !(NUMBERS | ENDED | OWNED);
+        let step = if NAMED { mine.wrapping_sub(name).wrapping_add(1) } else { 1 };
+        Next { number, word, step }
     }
 
     /// Claims what is next, unless somebody was faster.
@@ -106,8 +136,7 @@ impl<const NAMED: bool> Counter<NAMED> {
         if turn.is_overdue() {
             return Some(self.claim(next, ordering));
         }
-        // Relaxed: only to leave the line to others.
-        if !turn.step_back(|| self.0.load(Ordering::Relaxed) == next.word) {
+        if !self.is_still(next, turn) {
             return None;
         }
         if !self.claims(next, ordering) {
@@ -117,10 +146,38 @@ impl<const NAMED: bool> Counter<NAMED> {
         Some(next.number)
     }
 
+    /// Steps back; whether nobody has claimed meanwhile.
+    fn is_still(&self, next: Next, turn: &mut Turn) -> bool {
+        // Relaxed: only to leave the line to others.
+        turn.step_back(|| self.0.load(Ordering::Relaxed) == next.word)
+    }
+
     /// Gives a number back that is beyond the last cell.
     pub(super) fn give_back(&self) {
         // Relaxed: it is worth nothing.
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Counter<true> {
+    /// As [`new`](Self::new), and no other thread claims any: N4. `None` if the calling thread has no name.
+    pub(super) fn owned(claimed: usize) -> Option<Self> {
+        let name = thread::name();
+        (name != 0).then(|| Self(AtomicUsize::new(claimed | name | OWNED)))
+    }
+
+    /// Ends the owner's claiming, and says what would have been next.
+    pub(super) fn end(&self, ordering: Ordering) -> Next {
+        Self::next_in(self.0.fetch_or(ENDED, ordering))
+    }
+
+    /// As [`end`](Self::end), but for what the owner claims first; false if it did.
+    pub(super) fn end_in_turn(&self, turn: &mut Turn, next: Next, ordering: Ordering) -> bool {
+        let ends = turn.is_overdue() || self.is_still(next, turn);
+        if ends {
+            self.end(ordering);
+        }
+        ends
     }
 }
 
@@ -139,6 +196,11 @@ mod tests {
             work()
         };
         scope(|scope| scope.spawn(numbered).join().unwrap())
+    }
+
+    /// Its number as the owner sees it.
+    fn owners(counter: &Counter<true>) -> usize {
+        counter.next_own(AT_ALL).of_owner().number
     }
 
     fn is_own(counter: &Counter<true>) -> bool {
@@ -191,5 +253,40 @@ mod tests {
         elsewhere(|| assert!(counter.claims(counter.next_own(AT_ALL), AT_ALL)));
         assert!(!counter.next(AT_ALL).is_behind_another());
         assert_eq!(counter.next_own(AT_ALL).number, 1);
+    }
+
+    #[test]
+    fn one_is_the_owner_until_it_is_ended() {
+        thread::claim_number();
+        let counter = Counter::owned(1).expect("it has a name");
+        assert_eq!(owners(&counter), 1);
+        assert!(counter.next_own(AT_ALL).number > NUMBERS, "all may claim");
+        assert!(counter.claims(counter.next_own(AT_ALL), AT_ALL));
+        elsewhere(|| {
+            let next = counter.next(AT_ALL);
+            assert!(next.is_owned() && next.is_behind_another() && !next.is_ended());
+            assert_eq!(next.number, 2);
+            assert!(owners(&counter) > NUMBERS);
+        });
+        let next = counter.next(AT_ALL);
+        assert!(next.is_owned() && !next.is_behind_another());
+        assert_eq!(owners(&counter), 2);
+        for _ in 0..2 {
+            assert_eq!(elsewhere(|| counter.end(AT_ALL)).number, 2);
+        }
+        assert!(!counter.claims(next, AT_ALL));
+        assert!(owners(&counter) > NUMBERS && counter.next(AT_ALL).is_ended());
+        assert_eq!(counter.next(AT_ALL).number, 2);
+    }
+
+    /// Who has no name is not taken for another one that has none.
+    #[test]
+    fn who_has_no_name_owns_nothing() {
+        thread::claim_number();
+        let counter = Counter::owned(1).expect("it has a name");
+        scope(|scope| {
+            scope.spawn(|| assert!(owners(&counter) > NUMBERS));
+            scope.spawn(|| assert!(Counter::owned(1).is_none()));
+        });
     }
 }

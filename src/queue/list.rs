@@ -194,7 +194,7 @@ impl<T, R: Reclaimer> Queue<T, R> {
             let Some(mut new) = spare.or_else(|| Self::segment(guard, &value)) else {
                 return Err(PushError::NoMemory(ManuallyDrop::into_inner(value)));
             };
-            new.ordinal = end.segment.map_or(0, |segment| segment.ordinal.wrapping_add(1));
+            new.follow(end.segment);
             let new = new.into_ptr();
             // I1. Release: publishes the segment; C6. Relaxed: what was found is loaded again.
             let linked = end.link.compare_exchange(end.next, new, IN_ONE_ORDER, Ordering::Relaxed);
@@ -344,12 +344,9 @@ impl<T, R: Reclaimer> Queue<T, R> {
         // The tail is not null any more, as the head is not; and it is not behind that (I3), unless
         // the head was found long ago.
         let Some(last) = self.end(&mut last).segment else { return 0 };
-        match last.ordinal.wrapping_sub(first.ordinal) {
-            segments if segments == 0 || segments > usize::MAX / 2 => first.count(),
-            // Saturating: the first one may have been found long ago.
-            segments => (segments - 1)
-                .saturating_mul(Segment::<T>::CELLS)
-                .saturating_add(first.count() + last.count()),
+        match last.position.wrapping_sub(first.position) {
+            cells if cells == 0 || cells > usize::MAX / 2 => first.count(),
+            cells => cells - first.enqueued() + first.count() + last.count(),
         }
     }
 
@@ -425,15 +422,15 @@ mod tests {
     use super::{Ordering, Segment};
     use crate::Queue;
 
-    /// Where words have 32 bits, a queue may have as many segments as that.
+    /// Where words have 32 bits, a queue may have had as many cells as that.
     #[test]
-    fn segments_are_counted_beyond_the_last_number() {
+    fn cells_are_counted_beyond_the_last_number() {
         const CELLS: usize = Segment::<usize>::CELLS;
         let queue = Queue::<usize>::new();
         queue.push(0);
         let first = queue.head.load(Ordering::Relaxed).as_raw();
         // SAFETY: the first segment, and nobody else is here.
-        unsafe { (*first).ordinal = usize::MAX - 1 };
+        unsafe { (*first).position = usize::MAX - CELLS };
         for value in 1..4 * CELLS {
             queue.push(value);
             assert_eq!(queue.len(), value + 1);
@@ -441,22 +438,6 @@ mod tests {
         for value in 0..4 * CELLS {
             assert_eq!(queue.pop(), Some(value));
             assert_eq!(queue.len(), 4 * CELLS - value - 1);
-        }
-    }
-
-    /// And who found the first one long ago may count more cells than there are numbers.
-    #[test]
-    fn cells_are_counted_up_to_the_last_number() {
-        const CELLS: usize = Segment::<usize>::CELLS;
-        let queue = Queue::<usize>::new();
-        (0..=CELLS).for_each(|value| queue.push(value));
-        let first = queue.head.load(Ordering::Relaxed).as_raw();
-        for (segments, len) in
-            [(usize::MAX / 2, usize::MAX), (usize::MAX / 2 + 1, CELLS), (2, 2 * CELLS + 1)]
-        {
-            // SAFETY: the first segment, and nobody else is here. The last one's number is 1.
-            unsafe { (*first).ordinal = 1_usize.wrapping_sub(segments) };
-            assert_eq!(queue.len(), len);
         }
     }
 

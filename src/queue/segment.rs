@@ -12,12 +12,24 @@
 //!            the popper came first (or `seal`, or a peek)
 //! ```
 //!
+//! # A pusher's own segment
+//!
+//! Where one thread alone pushes, there is nobody with whom to agree on a cell. So a segment may have an
+//! *owner*, the thread that makes it: it puts its value into the next cell first, which is nobody else's,
+//! and then takes the number. With this one CAS the cell is full, whatever its state, and there is nothing
+//! to poison: a popper that has a number which the owner has not taken *ends* the segment, by a flag in
+//! `enqueue`, and so does anyone else who wants to push, or closes the queue. After that no number is taken
+//! any more, and the next segment goes behind it, though there are cells left.
+//!
+//! A segment gets an owner when the one before was its maker's alone, from the first cell to the last. If
+//! one was ended, the next one counts as shared; so of three segments in a row one is ended at most.
+//!
 //! # Invariants
 //!
 //! - **C1.** `dequeue` and `enqueue` never fall below what they have reached, as far as it is less
 //!   than the number of cells; so each cell is *claimed* by one pusher at most, and by one popper at
 //!   most. (A claim beyond the last cell is worth nothing, and given back.)
-//! - **C2.** A cell's state changes once, from `EMPTY`, by a CAS.
+//! - **C2.** A cell's state changes once, from `EMPTY`; by a CAS, or by the owner.
 //! - **C3.** The place of a cell's value is written by the pusher that has claimed it, before its
 //!   CAS, and moved out by the popper that has claimed it, after it has found the cell `FULL`. Its
 //!   bytes stay as they are: who finds a cell `FULL` may copy them at any later time.
@@ -25,6 +37,11 @@
 //!   pusher's.
 //! - **C5.** Nobody waits: a popper that finds its cell `EMPTY` looks a few times more, which spares
 //!   both a second attempt if the pusher is just about it, and then poisons it.
+//! - **C7.** *With an owner*, a cell is full if and only if its number was taken. What is in the place of
+//!   a cell whose number was not is nobody's concern but the owner's: it may have written there, and been
+//!   ended before it took the number. That no other thread has its name, and that it sees its own number
+//!   (N4), is what makes the place its own. Its `FULL` comes after that, and is for poppers only, who then
+//!   need not look at `enqueue`, which is its own line.
 //!
 //! - **C6.** *One order.* What decides an answer stands in three words: `dequeue`, `enqueue` and
 //!   `next`; and where nothing is claimed or decided (`look`), in the states of cells as well. Were they
@@ -42,7 +59,8 @@
 //! # Orderings
 //!
 //! `FULL` is set with Release and found with Acquire, at least: the value passes. `EMPTY` to `POISONED`
-//! passes nothing. The counters: see the head of [the queue](super).
+//! passes nothing. The counters: see the head of [the queue](super). With an owner a value passes by its
+//! CAS of `enqueue`, too.
 
 use core::hint;
 use core::mem::{ManuallyDrop, MaybeUninit};
@@ -50,7 +68,7 @@ use core::ptr::{self, NonNull};
 
 use super::counter::{Counter, NUMBERS, Next};
 use crate::atomic::Atomic;
-use crate::sync::{AtomicU8, MODEL, Ordering, UnsafeCell};
+use crate::sync::{AtomicBool, AtomicU8, MODEL, Ordering, UnsafeCell};
 use crate::turn::Turn;
 
 const EMPTY: u8 = 0;
@@ -98,6 +116,12 @@ impl<T> Cell<T> {
         self.value.with_mut(|place| unsafe { write_copy(value, place) });
         // C6. Release at least: publishes the value.
         self.state.compare_exchange(EMPTY, FULL, IN_ONE_ORDER, Ordering::Relaxed).is_ok()
+    }
+
+    /// C7: of an owner's cell that is full. The value is in it.
+    fn set_full(&self) {
+        // Release: publishes the value to those who look here only.
+        self.state.store(FULL, Ordering::Release);
     }
 
     fn is_full(&self) -> bool {
@@ -160,12 +184,14 @@ pub(super) struct Segment<T> {
     dequeue: Counter<false>,
     /// The segment behind this one. Changes once, from null: to that, or to `CLOSED`.
     pub(super) next: Atomic<Self>,
-    /// How many segments the queue has had before this one; wrapping.
-    pub(super) ordinal: usize,
+    /// How many cells pushers have claimed in all segments before this one; wrapping.
+    pub(super) position: usize,
     _apart: [MaybeUninit<u8>; APART.saturating_sub(3 * WORD)],
     /// The next cell for a pusher; with names, see [`counter`](super::counter).
     enqueue: Counter<true>,
-    _apart_too: [MaybeUninit<u8>; APART.saturating_sub(WORD)],
+    /// Whether several threads were pushing here, or so it seems: then the next segment has no owner.
+    is_crowded: AtomicBool,
+    _apart_too: [MaybeUninit<u8>; APART.saturating_sub(WORD + 1)],
     cells: Cells<T>,
 }
 
@@ -187,8 +213,9 @@ impl<T> Segment<T> {
         unsafe {
             (&raw mut (*place).dequeue).write(Counter::new(0));
             (&raw mut (*place).next).write(Atomic::null());
-            (&raw mut (*place).ordinal).write(0);
+            (&raw mut (*place).position).write(0);
             (&raw mut (*place).enqueue).write(Counter::new(1));
+            (&raw mut (*place).is_crowded).write(AtomicBool::new(false));
             let cells = (&raw mut (*place).cells).cast::<Cell<T>>();
             for index in 0..Self::CELLS {
                 let cell = cells.add(index);
@@ -200,16 +227,38 @@ impl<T> Segment<T> {
         }
     }
 
+    /// Makes a new segment, which nobody has seen yet, fit behind the one that is now the last; that is
+    /// used up, or ended.
+    pub(super) fn follow(&mut self, last: Option<&Self>) {
+        let Some(last) = last else { return };
+        let pushed = last.pushed();
+        self.position = last.position.wrapping_add(pushed.number);
+        // Relaxed: what is seen of others does no more than choose.
+        self.is_crowded = AtomicBool::new(pushed.is_ended());
+        let was_own = !pushed.is_behind_another()
+            && !pushed.is_ended()
+            && !last.is_crowded.load(Ordering::Relaxed);
+        let own = if was_own { Counter::owned(1) } else { None };
+        self.enqueue = own.unwrap_or_else(|| Counter::new(1));
+    }
+
     fn cell(&self, index: usize) -> &Cell<T> {
         debug_assert!(index < Self::CELLS);
         // SAFETY: so many cells were made, and the union is large enough for them.
         unsafe { &*(&raw const self.cells).cast::<Cell<T>>().add(index) }
     }
 
+    /// The first cell that no pusher has claimed; at most one beyond the last.
+    fn pushed(&self) -> Next {
+        // C6. Acquire at least: with an owner the values are seen, C7.
+        let mut next = self.enqueue.next(IN_ONE_ORDER);
+        next.number = next.number.min(Self::CELLS);
+        next
+    }
+
     /// How many cells pushers have claimed.
-    fn enqueued(&self) -> usize {
-        // C6.
-        self.enqueue.next(IN_ONE_ORDER).number.min(Self::CELLS)
+    pub(super) fn enqueued(&self) -> usize {
+        self.pushed().number
     }
 
     /// The first cell that no popper has claimed.
@@ -219,6 +268,19 @@ impl<T> Segment<T> {
         match self.dequeue.next(IN_ONE_ORDER) {
             first if first.number < Self::CELLS => Ok(first),
             _ => Err(Exhausted),
+        }
+    }
+
+    /// The same, if there is a value in it, or may be.
+    fn front(&self) -> Result<Option<Next>, Exhausted> {
+        let first = self.first()?;
+        if self.cell(first.number).is_full() {
+            return Ok(Some(first));
+        }
+        match self.pushed() {
+            pushed if first.number < pushed.number => Ok(Some(first)),
+            pushed if pushed.is_ended() => Err(Exhausted),
+            _ => Ok(None),
         }
     }
 
@@ -241,10 +303,30 @@ impl<T> Segment<T> {
     pub(super) unsafe fn push_at_once(&self, value: &ManuallyDrop<T>) -> bool {
         // Relaxed: a number only.
         let next = self.enqueue.next_own(Ordering::Relaxed);
-        // SAFETY: C1; the rest is the caller's.
-        next.number < Self::CELLS
-            && self.enqueue.claims(next, PUSH)
-            && unsafe { self.cell(next.number).fill(value) }
+        if next.number < Self::CELLS {
+            // SAFETY: C1; the rest is the caller's.
+            return self.enqueue.claims(next, PUSH)
+                && unsafe { self.cell(next.number).fill(value) };
+        }
+        let next = next.of_owner();
+        // SAFETY: the calling thread is the owner, and this was its next cell; the rest is the caller's.
+        next.number < Self::CELLS && unsafe { self.push_as_owner(next, value) }
+    }
+
+    /// # Safety
+    /// As [`push`](Self::push); the calling thread is the owner, and what it has found is right, but that it
+    /// may be ended.
+    #[inline(always)]
+    unsafe fn push_as_owner(&self, next: Next, value: &ManuallyDrop<T>) -> bool {
+        let cell = self.cell(next.number);
+        // SAFETY: C7: nobody reads it before its number is taken, and nobody else writes it.
+        cell.value.with_mut(|place| unsafe { write_copy(value, place) });
+        // Release at least: publishes the value.
+        let pushed = self.enqueue.claims(next, PUSH);
+        if pushed {
+            cell.set_full();
+        }
+        pushed
     }
 
     /// # Safety
@@ -254,18 +336,28 @@ impl<T> Segment<T> {
         loop {
             // Relaxed: a number only.
             let next = self.enqueue.next(Ordering::Relaxed);
-            if next.number >= Self::CELLS {
+            if next.number >= Self::CELLS || next.is_ended() {
                 // Who has used it up is about to link the next one.
                 if next.is_behind_another() && !turn.is_overdue() {
                     turn.step_back(|| true);
                 }
                 return false;
             }
+            if next.is_owned() {
+                if self.enqueue.end_in_turn(turn, next, IN_ONE_ORDER) {
+                    return false;
+                }
+                continue;
+            }
             let Some(claimed) = self.enqueue.claim_in_turn(turn, next, PUSH) else { continue };
             if claimed >= Self::CELLS {
                 // C1.
                 self.enqueue.give_back();
                 return false;
+            }
+            // Relaxed, both: it is a guess.
+            if !self.is_crowded.load(Ordering::Relaxed) {
+                self.is_crowded.store(true, Ordering::Relaxed);
             }
             // SAFETY: C1; the rest is the caller's.
             if unsafe { self.cell(claimed).fill(value) } {
@@ -301,10 +393,7 @@ impl<T> Segment<T> {
     #[cold]
     fn pop_in_a_crowd(&self, turn: &mut Turn) -> Result<Option<T>, Exhausted> {
         loop {
-            let first = self.first()?;
-            if !self.cell(first.number).is_full() && first.number >= self.enqueued() {
-                return Ok(None);
-            }
+            let Some(first) = self.front()? else { return Ok(None) };
             let Some(claimed) = self.dequeue.claim_in_turn(turn, first, POP) else { continue };
             if claimed < Self::CELLS && self.is_full_at_last(claimed) {
                 // SAFETY: as in `pop`.
@@ -319,14 +408,10 @@ impl<T> Segment<T> {
         T: Copy,
     {
         loop {
-            let first = self.first()?;
-            let cell = self.cell(first.number);
-            if !cell.is_full() && first.number >= self.enqueued() {
-                return Ok(None);
-            }
+            let Some(first) = self.front()? else { return Ok(None) };
             if self.is_full_at_last(first.number) {
                 // SAFETY: found full, and `Copy`.
-                return Ok(Some(unsafe { cell.copy() }));
+                return Ok(Some(unsafe { self.cell(first.number).copy() }));
             }
             // There is nothing in it for a popper.
             self.dequeue.claims(first, POP);
@@ -336,9 +421,13 @@ impl<T> Segment<T> {
     /// Whether there is a value in it, or in the segment behind it; decides nothing.
     pub(super) fn look(&self) -> Result<Option<()>, Exhausted> {
         let first = self.first()?;
-        let enqueued = self.enqueued();
-        if (first.number..enqueued).any(|index| self.cell(index).is_full_in_one_order()) {
+        let pushed = self.pushed();
+        let is_full = |index| pushed.is_owned() || self.cell(index).is_full_in_one_order();
+        if (first.number..pushed.number).any(is_full) {
             return Ok(Some(()));
+        }
+        if pushed.is_ended() {
+            return Err(Exhausted);
         }
         // C6: after `enqueue`, so who is told of a value here finds it. A segment is linked with one.
         let is_last = self.next.load(IN_ONE_ORDER).is_null();
@@ -348,11 +437,17 @@ impl<T> Segment<T> {
     /// How many values are in it that nobody has claimed.
     pub(super) fn count(&self) -> usize {
         let first = self.dequeue.next(IN_ONE_ORDER).number;
-        (first..self.enqueued()).filter(|index| self.cell(*index).is_full()).count()
+        let pushed = self.pushed();
+        let is_full = |index: &usize| pushed.is_owned() || self.cell(*index).is_full();
+        (first..pushed.number).filter(is_full).count()
     }
 
     /// Decides all cells: those that are not full never will be.
     pub(super) fn seal(&self) {
+        if self.pushed().is_owned() {
+            self.end_owned();
+            return;
+        }
         for cell in (0..Self::CELLS).map(|index| self.cell(index)) {
             // Who asks again and again whether the queue is closed only reads, from the second time on,
             // and leaves the lines to those who pop.
@@ -362,14 +457,26 @@ impl<T> Segment<T> {
         }
     }
 
-    /// C5: whether the cell is full now, or at once. If not, it is poisoned.
+    /// C7: ends it, unless that was done; how many cells are full, for good.
+    fn end_owned(&self) -> usize {
+        let pushed = self.pushed();
+        // (Who asks again only reads.)
+        let pushed = if pushed.is_ended() { pushed } else { self.enqueue.end(IN_ONE_ORDER) };
+        pushed.number
+    }
+
+    /// C5: whether the cell is full now, or at once. If not, it is poisoned, or never reached.
     fn is_full_at_last(&self, index: usize) -> bool {
         let cell = self.cell(index);
         if cell.is_full() {
             return true;
         }
+        let pushed = self.pushed();
+        if pushed.is_owned() {
+            return index < pushed.number || index < self.end_owned();
+        }
         // A pusher is on its way.
-        if index < self.enqueued() {
+        if index < pushed.number {
             let mut looks = PATIENCE;
             while looks > 0 {
                 hint::spin_loop();

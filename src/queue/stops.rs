@@ -2,11 +2,14 @@
 //! its hands, see nothing twice, and get on.
 //!
 //! No thread is needed for that: what it has done before it stopped is done here step by step, and
-//! what it had still to do is left out.
+//! what it had still to do is left out. Only where a segment has an owner it matters who the others are,
+//! so all is done twice: they are the same thread, or one that owns nothing.
 
+use std::collections::VecDeque;
+use std::fmt::Debug;
 use std::mem::ManuallyDrop;
 
-use super::{Counter, Segment};
+use super::{Counter, Segment, write_copy};
 use crate::atomic::{Owned, Ptr};
 use crate::domain::{Domain, Reclaimer};
 use crate::queue::{PushError, Queue};
@@ -43,6 +46,12 @@ fn claim<const NAMED: bool>(counter: &Counter<NAMED>) -> usize {
 enum Stop {
     /// A push that has claimed a cell.
     PushHasClaimed,
+    /// A push of an owner that has put its value in, and not taken the number.
+    OwnerHasWritten,
+    /// A push of an owner that has taken the number, and not told the cell.
+    OwnerHasClaimed,
+    /// A push that has ended another one's segment, and not linked the next one.
+    PushHasEnded,
     /// A push that has linked a segment, with its value in it, and not moved the tail.
     PushHasLinked,
     /// A pop that has claimed a cell: the value in it is in its hands, or will be.
@@ -55,8 +64,11 @@ enum Stop {
     PopHasMovedTheHead,
 }
 
-const STOPS: [Stop; 6] = [
+const STOPS: [Stop; 9] = [
     Stop::PushHasClaimed,
+    Stop::OwnerHasWritten,
+    Stop::OwnerHasClaimed,
+    Stop::PushHasEnded,
     Stop::PushHasLinked,
     Stop::PopHasClaimed,
     Stop::PopHasPoisoned,
@@ -67,30 +79,69 @@ const STOPS: [Stop; 6] = [
 impl Stop {
     /// Does all that comes before the stop. Returns the value that the thread has put in, if any, and
     /// whether it takes one with it; `None` if the queue is not such that it could stop there.
-    fn stop<S: Scheme>(self, queue: &OwnQueue<S>, next: u64) -> Option<(Option<Large>, bool)> {
+    fn stop<S: Scheme>(
+        self,
+        queue: &OwnQueue<S>,
+        next: u64,
+        others: Others,
+    ) -> Option<(Option<Large>, bool)> {
         let head = at(first(queue))?;
         let tail = at(queue.tail.load(SeqCst))?;
+        let pushed = tail.pushed();
+        let has_owner = pushed.is_owned() && !pushed.is_ended();
+        let value = ManuallyDrop::new(large(next));
         match self {
             Self::PushHasClaimed => {
-                if tail.enqueued() == CELLS {
+                if pushed.is_owned() || pushed.number == CELLS {
                     return None;
                 }
                 claim(&tail.enqueue);
                 Some((None, false))
             }
-            Self::PushHasLinked => {
-                if tail.enqueued() < CELLS {
+            Self::OwnerHasWritten => {
+                if !has_owner || pushed.number == CELLS {
                     return None;
                 }
-                let value = ManuallyDrop::new(large(next));
+                // SAFETY: this thread is the owner.
+                tail.cell(pushed.number)
+                    .value
+                    .with_mut(|place| unsafe { write_copy(&value, place) });
+                Some((None, false))
+            }
+            Self::OwnerHasClaimed => {
+                if !has_owner || pushed.number == CELLS {
+                    return None;
+                }
+                // SAFETY: this thread is the owner.
+                tail.cell(pushed.number)
+                    .value
+                    .with_mut(|place| unsafe { write_copy(&value, place) });
+                assert!(tail.enqueue.claims(pushed, SeqCst));
+                Some((Some(*value), false))
+            }
+            Self::PushHasEnded => {
+                if !has_owner {
+                    return None;
+                }
+                tail.end_owned();
+                Some((None, false))
+            }
+            Self::PushHasLinked => {
+                if pushed.number < CELLS && !pushed.is_ended() {
+                    return None;
+                }
                 let mut new = OwnQueue::<S>::segment(&queue.reclaimer().pin(), &value)?;
-                new.ordinal = tail.ordinal.wrapping_add(1);
+                new.follow(Some(tail));
                 tail.next.store(new.into_ptr(), SeqCst);
                 Some((Some(*value), false))
             }
             Self::PopHasClaimed => {
                 let index = claim(&head.dequeue);
-                (index < CELLS).then_some((None, true))
+                // Into an owner's cell that is empty nobody else puts anything.
+                let is_in_vain = index >= head.enqueued()
+                    && head.pushed().is_owned()
+                    && others == Others::AnotherThread;
+                (index < CELLS).then_some((None, !is_in_vain))
             }
             Self::PopHasPoisoned => {
                 let index = head.dequeue.next(SeqCst).number;
@@ -98,12 +149,12 @@ impl Stop {
                     return None;
                 }
                 claim(&head.dequeue);
-                assert!(!head.cell(index).decide());
+                assert!(!head.is_full_at_last(index));
                 Some((None, false))
             }
             Self::PeekHasPoisoned => {
                 let index = head.dequeue.next(SeqCst).number;
-                if index >= CELLS || head.enqueued() != index {
+                if index >= CELLS || head.enqueued() != index || head.pushed().is_owned() {
                     return None;
                 }
                 claim(&head.enqueue);
@@ -129,47 +180,82 @@ impl Stop {
     }
 }
 
-/// What is in a queue, told by a model, with what a stopped pop takes with it.
-fn check<S: Scheme>(stop: Stop, passed: usize, held: usize) -> bool {
+/// Who goes on when a thread has stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Others {
+    ThisThread,
+    AnotherThread,
+}
+
+const OTHERS: [Others; 2] = [Others::ThisThread, Others::AnotherThread];
+
+impl Others {
+    fn go_on(self, work: impl FnOnce() + Send) {
+        match self {
+            Self::ThisThread => work(),
+            Self::AnotherThread => std::thread::scope(|scope| {
+                scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            }),
+        }
+    }
+}
+
+/// A queue, and what is in it.
+struct Told<S: Scheme> {
+    queue: OwnQueue<S>,
+    model: VecDeque<Large>,
+    next: u64,
+}
+
+impl<S: Scheme> Told<S> {
+    fn push(&mut self) {
+        self.queue.push(large(self.next));
+        self.model.push_back(large(self.next));
+        self.next += 1;
+    }
+
+    fn pops(&mut self) -> bool {
+        self.queue.pop() == self.model.pop_front()
+    }
+
+    /// The others get on, when a pop has stopped and takes a value with it, or none.
+    fn get_on(&mut self, takes: bool, case: &impl Debug) {
+        let mut taken = if takes { self.model.pop_front() } else { None };
+        let rounds = if cfg!(miri) { CELLS + 2 } else { 3 * CELLS };
+        for round in 0..rounds {
+            self.push();
+            // A pop that stopped with an empty cell takes what comes into that.
+            if takes && taken.is_none() {
+                taken = self.model.pop_back();
+                continue;
+            }
+            assert!(!self.queue.is_empty(), "{case:?}");
+            assert_eq!(self.queue.peek(), self.model.front().copied(), "{case:?}");
+            if round % 3 > 0 {
+                assert!(self.pops(), "{case:?}");
+            }
+        }
+        assert_eq!(self.queue.len(), self.model.len(), "{case:?}");
+        while !self.model.is_empty() {
+            assert!(self.pops(), "{case:?}");
+        }
+        assert_eq!((self.queue.pop(), self.queue.peek(), self.queue.len()), (None, None, 0));
+        assert!(self.queue.is_empty());
+    }
+}
+
+/// False if nothing can stop like this then.
+fn check<S: Scheme>(stop: Stop, others: Others, passed: usize, held: usize) -> bool {
     let queue = OwnQueue::<S>::with_reclaimer(Domain::new());
-    let mut model = std::collections::VecDeque::new();
-    let mut next = 0;
-    let mut push = |queue: &OwnQueue<S>, model: &mut std::collections::VecDeque<_>| {
-        queue.push(large(next));
-        model.push_back(large(next));
-        next += 1;
-    };
+    let mut told = Told { queue, model: VecDeque::new(), next: 0 };
     for _ in 0..passed {
-        push(&queue, &mut model);
-        assert_eq!(queue.pop(), model.pop_front());
+        told.push();
+        assert!(told.pops());
     }
-    (0..held).for_each(|_| push(&queue, &mut model));
-    let Some((pushed, takes)) = stop.stop(&queue, 1_000) else { return false };
-    model.extend(pushed);
-    let mut taken = None;
-    if takes {
-        taken = model.pop_front();
-    }
-    // The others get on. A pop that stopped with an empty cell takes what comes into that.
-    let rounds = if cfg!(miri) { CELLS + 2 } else { 3 * CELLS };
-    for round in 0..rounds {
-        push(&queue, &mut model);
-        if takes && taken.is_none() {
-            taken = model.pop_back();
-            continue;
-        }
-        assert!(!queue.is_empty(), "{stop:?} after {passed} with {held}");
-        assert_eq!(queue.peek(), model.front().copied(), "{stop:?} after {passed} with {held}");
-        if round % 3 > 0 {
-            assert_eq!(queue.pop(), model.pop_front(), "{stop:?} after {passed} with {held}");
-        }
-    }
-    assert_eq!(queue.len(), model.len(), "{stop:?} after {passed} with {held}");
-    while !model.is_empty() {
-        assert_eq!(queue.pop(), model.pop_front(), "{stop:?} after {passed} with {held}");
-    }
-    assert_eq!((queue.pop(), queue.peek(), queue.len()), (None, None, 0));
-    assert!(queue.is_empty());
+    (0..held).for_each(|_| told.push());
+    let Some((pushed, takes)) = stop.stop(&told.queue, 1_000, others) else { return false };
+    told.model.extend(pushed);
+    others.go_on(|| told.get_on(takes, &(stop, others, passed, held)));
     true
 }
 
@@ -178,11 +264,14 @@ fn check_all<S: Scheme>() {
         let mut stopped = 0;
         // Under Miri only those that lead to each of the stops.
         let few = cfg!(miri);
-        let all_passed = (0..=CELLS + 1).filter(|passed| !few || [0, 3, CELLS].contains(passed));
-        for passed in all_passed {
+        // The second segment has an owner.
+        let last = 2 * CELLS + 1;
+        let all_passed = (0..=last).filter(|passed| !few || [0, CELLS, last].contains(passed));
+        for (passed, others) in all_passed.flat_map(|passed| OTHERS.map(|others| (passed, others)))
+        {
             for held in [0, 1, CELLS - 1, CELLS, CELLS + 1] {
                 if !few || [0, 1, CELLS].contains(&held) {
-                    stopped += usize::from(check::<S>(stop, passed, held));
+                    stopped += usize::from(check::<S>(stop, others, passed, held));
                 }
             }
         }
@@ -203,20 +292,23 @@ fn nothing_is_lost_with_a_thread_that_stops_for_ever_with_hazard_pointers() {
 /// A thread that has closed the queue and not sealed it: whoever says that it is closed has done so.
 #[test]
 fn a_thread_that_stops_while_it_closes_leaves_no_way_in() {
-    for held in 0..=CELLS {
+    for held in 0..=2 * CELLS {
         let queue = OwnQueue::<Epoch>::with_reclaimer(Domain::new());
         (0..held as u64).for_each(|number| queue.push(large(number)));
         let pending = at(queue.tail.load(SeqCst)).map(|tail| {
-            // A push that has claimed a cell, and will go on.
-            let claimed = claim(&tail.enqueue);
+            // A push that has claimed a cell, or as the owner is about to, and will go on.
+            let found = tail.pushed();
+            if !found.is_owned() {
+                claim(&tail.enqueue);
+            }
             tail.next.store(Ptr::null().with_tag(1), SeqCst);
-            (tail, claimed)
+            (tail, found)
         });
         if pending.is_none() {
             queue.head.store(Ptr::null().with_tag(1), SeqCst);
         }
         let mut next = held as u64;
-        match held % 3 {
+        Others::AnotherThread.go_on(|| match held % 3 {
             0 => assert!(queue.is_closed()),
             1 => assert!(!queue.close(), "it was closed by the other"),
             // Until somebody says so, it is open.
@@ -229,13 +321,20 @@ fn a_thread_that_stops_while_it_closes_leaves_no_way_in() {
                     }
                 }
             },
-        }
-        if let Some((tail, claimed)) = pending
-            && claimed < CELLS
+        });
+        if let Some((tail, found)) = pending
+            && found.number < CELLS
         {
             let value = ManuallyDrop::new(large(7));
-            // SAFETY: it has claimed the cell.
-            assert!(!unsafe { tail.cell(claimed).fill(&value) }, "it came in after the end");
+            // SAFETY: it is the owner, or has claimed the cell.
+            let is_in = unsafe {
+                if found.is_owned() {
+                    tail.push_as_owner(found, &value)
+                } else {
+                    tail.cell(found.number).fill(&value)
+                }
+            };
+            assert!(!is_in, "it came in after the end");
         }
         assert_eq!(queue.len() as u64, next);
         assert!(queue.into_iter().map(|value| value.0).eq(0..next));
