@@ -1,9 +1,10 @@
-//! The queue: invariants I1 to I6 of `src/queue/list.rs`, C1 to C4 of `src/queue/segment.rs`. A segment
-//! has two cells here.
+//! The queue: invariants I1 to I6 of `src/queue/list.rs`, C1 to C4 and C7 of `src/queue/segment.rs`. A
+//! segment has two cells here, and the one after a segment that was used up without a lost attempt is its
+//! maker's own (of the names all are one in models but an owner's, see `src/queue/counter.rs`).
 
 use sexton::{Domain, Queue, Reclaimer, Scheme};
 
-use crate::model::{self, sorted, together};
+use crate::model::{self, in_one_go, sorted, together};
 use crate::witness::{Token, Witness};
 
 type Owned<S> = Queue<Witness, Domain<S>>;
@@ -325,6 +326,97 @@ fn who_sees_it_closed_sees_the_last_value<S: Scheme>() {
     assert!(!closed || left.is_empty(), "it came after the end");
 }
 
+/// Its next segment is its maker's own.
+fn used_up<S: Scheme>() -> Owned<S> {
+    let queue = queue_of(&[0, 1]);
+    assert_eq!(drain(&queue), [0, 1]);
+    queue
+}
+
+/// Makes a segment of its own, with one value in it.
+fn own<S: Scheme>(queue: &Owned<S>, value: u64) {
+    in_one_go(|| push(queue, value));
+}
+
+/// Guards C7 and N4: another one pushes, and pops, where one is the owner.
+fn an_owner_and_another_lose_nothing<S: Scheme>() {
+    let (queue, [_, popped]) = together(
+        used_up::<S>(),
+        warm_up,
+        [
+            |queue| {
+                own(queue, 2);
+                [push(queue, 3), push(queue, 4)].concat()
+            },
+            |queue| [push(queue, 5), pop(queue)].concat(),
+        ],
+    );
+    let all = [popped, left(queue)].concat();
+    let owners: Vec<_> = all.iter().filter(|value| **value != 5).collect();
+    assert_eq!(owners, [&2, &3, &4], "in their order");
+    assert_eq!(sorted(all.into_iter()), [2, 3, 4, 5]);
+}
+
+/// Guards C7 for those who pop: what they find by its number, or by its cell, is there.
+fn an_owners_values_are_popped_once<S: Scheme>() {
+    let (queue, popped) = together(
+        used_up::<S>(),
+        warm_up,
+        [
+            |queue| {
+                own(queue, 2);
+                push(queue, 3)
+            },
+            |queue| [pop(queue), pop(queue)].concat(),
+            |queue| pop(queue),
+        ],
+    );
+    let all = sorted(popped.into_iter().flatten().chain(left(queue)));
+    assert_eq!(all, [2, 3]);
+}
+
+/// Guards that nobody stops at a segment that was ended: there is something in the queue all the time.
+fn a_queue_is_not_empty_behind_a_segment_that_was_ended<S: Scheme>() {
+    together(
+        used_up::<S>(),
+        warm_up,
+        [
+            |queue| {
+                own(queue, 2);
+                push_and_pop(queue);
+            },
+            |queue| {
+                push(queue, 5);
+                let pinned = queue.pin();
+                assert!(!pinned.is_empty());
+                assert!(pinned.len() <= 3);
+                assert!(pinned.pop().is_some());
+            },
+        ],
+    );
+}
+
+/// Guards I6 where the last segment has an owner.
+fn an_owner_does_not_push_after_the_end<S: Scheme>() {
+    let (queue, [(pushed, _), (closed, popped)]) = together(
+        used_up::<S>(),
+        warm_up,
+        [
+            |queue| {
+                let pinned = queue.pin();
+                let one = in_one_go(|| pinned.try_push(Witness::new(2)).is_ok());
+                let two = pinned.try_push(Witness::new(3)).is_ok();
+                assert!(one || !two, "it was closed before");
+                (two, Vec::new())
+            },
+            |queue| (queue.close(), drain(queue)),
+        ],
+    );
+    assert!(closed);
+    assert!(!pushed || popped.contains(&3), "{popped:?}");
+    assert_eq!(left(queue), [], "it came after the end");
+}
+
 crate::on_schemes! {
     values_come_out_in_their_order {
         pointers: Limits::preemptions_or_all(3),
@@ -422,5 +514,25 @@ crate::on_schemes! {
     who_sees_it_closed_sees_the_last_value {
         pointers: Limits::preemptions_or_all(2),
         regions: Limits::preemptions_or_all(2),
+    }
+    an_owner_and_another_lose_nothing {
+        pointers: Limits::preemptions_or_all(3),
+        regions: Limits::preemptions_or_all(3),
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
+    }
+    an_owners_values_are_popped_once {
+        pointers: Limits::preemptions_or_all(2),
+        regions: Limits::preemptions_or_all(2),
+    }
+    a_queue_is_not_empty_behind_a_segment_that_was_ended {
+        pointers: Limits::preemptions_or_all(3),
+        regions: Limits::preemptions_or_all(3),
+        epoch: Limits::preemptions(1, 2),
+        hazard: Limits::preemptions(1, 2),
+    }
+    an_owner_does_not_push_after_the_end {
+        pointers: Limits::preemptions_or_all(3),
+        regions: Limits::preemptions_or_all(3),
     }
 }
