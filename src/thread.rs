@@ -75,10 +75,9 @@ pub(crate) fn identity() -> usize {
     match this(|this| this.identity.get(), 0) {
         0 => {
             let new = NEXT.fetch_add(1, Relaxed);
-            let fits = new >> (usize::BITS - NAMELESS_BITS) == 0;
             let set = |this: &This| {
                 this.identity.set(new);
-                this.name.set(if fits { new << NAMELESS_BITS } else { 0 });
+                this.name.set(name_of(new));
             };
             this(set, ());
             new
@@ -95,6 +94,12 @@ pub(crate) const NAMELESS_BITS: u32 = 24;
 #[inline(always)]
 pub(crate) fn name() -> usize {
     this(|this| this.name.get(), 0)
+}
+
+/// The name of a thread of this identity.
+const fn name_of(identity: usize) -> usize {
+    let fits = identity >> (usize::BITS - NAMELESS_BITS) == 0;
+    if fits { identity << NAMELESS_BITS } else { 0 }
 }
 
 /// The thread's record in a process-wide domain; null if it has none.
@@ -403,14 +408,14 @@ mod tests {
 
     #[test]
     fn a_name_says_who_it_is_as_far_as_there_is_room() {
-        std::thread::spawn(|| {
-            assert_eq!(name(), 0);
-            let identity = identity();
-            let fits = identity < 1 << (usize::BITS - NAMELESS_BITS);
-            assert_eq!(name(), if fits { identity << NAMELESS_BITS } else { 0 });
-        })
-        .join()
-        .unwrap();
+        let first = || (name(), identity(), name());
+        let (before, identity, after) = std::thread::spawn(first).join().unwrap();
+        assert_eq!((before, after), (0, name_of(identity)));
+        let last = usize::MAX >> NAMELESS_BITS;
+        for identity in [1, last] {
+            assert_eq!(name_of(identity) >> NAMELESS_BITS, identity);
+        }
+        assert_eq!([last + 1, last + 2, usize::MAX].map(name_of), [0; 3]);
     }
 
     #[test]
