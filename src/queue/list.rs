@@ -1,8 +1,9 @@
 //! The list of segments: where values go in and out, how segments come and go.
 //!
-//! - *push*: protect the last segment, have it take the value. If it is used up, CAS a new segment,
-//!   with the value already in its first cell, from null into its `next`; then CAS the tail on to it.
-//!   If there is a `next` already, help to move the tail, and go on there.
+//! - *push*: protect the last segment, have it take the value. If it is used up, or ended, as it was
+//!   another thread's own, CAS a new segment, with the value already in its first cell, from null into its
+//!   `next`; then CAS the tail on to it. If there is a `next` already, help to move the tail, and go on
+//!   there.
 //! - *pop*: protect the first segment, have it give a value. If it is used up, CAS the head on to its
 //!   `next`, retire it, and go on there.
 //! - *close*: CAS `CLOSED`, which is null with a tag, into the last segment's `next`; then seal that
@@ -14,9 +15,10 @@
 //! # Invariants
 //!
 //! - **I1.** A segment's `next`, and `head` while it is null, change once: to a segment or to
-//!   `CLOSED`. A segment is linked once, when all cells before it were claimed by pushers, and with a
-//!   value in its first cell.
-//! - **I2.** The head passes a segment when all its cells were claimed by poppers (or are poisoned).
+//!   `CLOSED`. A segment is linked once, when all cells before it were claimed by pushers, or never will
+//!   be, as their segment was ended; and with a value in its first cell.
+//! - **I2.** The head passes a segment when all its cells were claimed by poppers (or are poisoned, or never
+//!   will have a value: in a segment that was ended, those that its owner has not claimed).
 //!   So a value is never left behind: each is in a cell that some popper has claimed, or that is
 //!   still in front of all of them.
 //! - **I3.** *The tail is never behind the head.* Who moves the head on moves the tail first, if that
@@ -52,12 +54,17 @@
 //! the poppers show some patience makes it rare, and is not needed for this.) Nothing is claimed by a
 //! pop that finds the queue empty.
 //!
+//! *Could they end one another's segments for ever?* Who ends a segment to push links the next one, with
+//! its value, or finds one that another has linked: a push has succeeded. An owner whose CAS fails has been
+//! ended, and does the same. A popper ends a segment once, and only if it has claimed beyond what it saw:
+//! then others have popped.
+//!
 //! # Linearization
 //!
 //! The order is that of the cells.
 //!
 //! - `push`: as soon as this or a later cell is full, or a segment behind it is linked: so between its
-//!   claim and its own CAS, and of several in the order of their cells.
+//!   claim and its own CAS, and of several in the order of their cells. Of an owner: at its claim.
 //! - `pop` of a value: when it has claimed the cell; or, if that push came later, right after it.
 //! - `pop`, `peek` that find nothing: when they load `enqueue`, after `dequeue`, and the latter is not
 //!   less: each value that was pushed before is in a popper's cell. Or when they load a null `next`

@@ -57,9 +57,14 @@ use crate::scheme::Scheme;
 /// a tenth of a millisecond at most, and no step takes more than a few microseconds. A push has one more
 /// atomic operation, on the cell of that number. A pop that finds nothing writes nothing.
 ///
+/// As long as one thread alone pushes, it has segments of its own, and saves that second operation: it puts
+/// its value in first, and then takes the number. The first push of another thread ends the segment.
+///
+/// No method may be called in a signal handler that may have interrupted another one of the same queue.
+///
 /// # Linearization
 /// Values come out in the order of the cells that their pushes take. A `push` takes effect when its cell or
-/// a later one is filled; a `pop` when it takes its cell's number, or, if that push comes later, right after
+/// a later one is filled, or, in a segment of its own, when it takes the number; a `pop` when it takes its cell's number, or, if that push comes later, right after
 /// it. Who finds nothing, when he loads how many cells pushes have taken, or that there is no segment, or
 /// none behind a used up one; a `peek` or an `is_empty` that finds a value, when it loads which cell is the
 /// first, or, if the push of what it finds comes later, right after it. `close`, when no cell of the last
@@ -69,9 +74,10 @@ use crate::scheme::Scheme;
 /// An empty queue that was never used has no memory of its own. With the first value it has a segment
 /// of 2 KiB, and it never has less again; an element takes its size and one byte, rounded up to its
 /// alignment (16 bytes for a `u64`, of which 112 go into a segment), and there is no allocation for
-/// each. Segments have at least 8 cells, so large values make larger ones. A segment that is used up
-/// is retired, and its block serves again where the scheme keeps blocks. A popped value is moved out,
-/// so `T` may borrow.
+/// each. Segments have at least 8 cells, so large values make larger ones. Where one thread has pushed
+/// alone and another one comes, the cells that are left in a segment stay empty: in one segment of three
+/// at most. A segment that is used up is retired, and its block serves again where the scheme keeps
+/// blocks. A popped value is moved out, so `T` may borrow.
 ///
 /// # Closing
 /// A queue can be [closed](Self::close): then nothing goes in any more, and what is in comes out.
