@@ -75,11 +75,7 @@ pub(crate) fn identity() -> usize {
     match this(|this| this.identity.get(), 0) {
         0 => {
             let new = NEXT.fetch_add(1, Relaxed);
-            let set = |this: &This| {
-                this.identity.set(new);
-                this.name.set(name_of(new));
-            };
-            this(set, ());
+            this(|this| this.identity.set(new), ());
             new
         }
         identity => identity,
@@ -89,17 +85,44 @@ pub(crate) fn identity() -> usize {
 /// So many low bits of a name are 0: there is room for something else.
 pub(crate) const NAMELESS_BITS: u32 = 24;
 
-/// The calling thread's name: its identity, in the upper bits. 0 as long as it has no identity, or if that
-/// is too great: so two threads of one name have the name 0.
+/// The calling thread's name, which is no other thread's, ever; 0 if it has none.
 #[inline(always)]
 pub(crate) fn name() -> usize {
     this(|this| this.name.get(), 0)
 }
 
-/// The name of a thread of this identity.
-const fn name_of(identity: usize) -> usize {
-    let fits = identity >> (usize::BITS - NAMELESS_BITS) == 0;
-    if fits { identity << NAMELESS_BITS } else { 0 }
+/// Gives the calling thread a name, unless it has one, or there are none left: where words have 32 bits
+/// there are 255.
+pub(crate) fn claim_name() -> usize {
+    static NAMES: Names = Names::new();
+
+    if name() == 0 {
+        this(|this| this.name.set(NAMES.next()), ());
+    }
+    name()
+}
+
+/// The names that are left.
+struct Names(counter::AtomicUsize);
+
+impl Names {
+    const LAST: usize = usize::MAX >> NAMELESS_BITS;
+
+    const fn new() -> Self {
+        Self(counter::AtomicUsize::new(1))
+    }
+
+    /// The next one; 0 if there is none.
+    fn next(&self) -> usize {
+        // Looked at first, so that it never comes round.
+        if self.0.load(Relaxed) > Self::LAST {
+            return 0;
+        }
+        match self.0.fetch_add(1, Relaxed) {
+            next if next > Self::LAST => 0,
+            next => next << NAMELESS_BITS,
+        }
+    }
 }
 
 /// The thread's record in a process-wide domain; null if it has none.
@@ -122,6 +145,7 @@ pub(crate) fn claim_number() -> Option<usize> {
                 let number = numbers(Numbers::claim);
                 exit.number.set(number);
                 exit.identity.set(identity());
+                claim_name();
                 number
             };
             let number = EXIT.try_with(claim).ok()?;
@@ -407,15 +431,23 @@ mod tests {
     }
 
     #[test]
-    fn a_name_says_who_it_is_as_far_as_there_is_room() {
-        let first = || (name(), identity(), name());
-        let (before, identity, after) = std::thread::spawn(first).join().unwrap();
-        assert_eq!((before, after), (0, name_of(identity)));
-        let last = usize::MAX >> NAMELESS_BITS;
-        for identity in [1, last] {
-            assert_eq!(name_of(identity) >> NAMELESS_BITS, identity);
-        }
-        assert_eq!([last + 1, last + 2, usize::MAX].map(name_of), [0; 3]);
+    fn a_name_is_one_threads() {
+        let claim = || (name(), claim_name(), claim_name(), name());
+        let (none, claimed, again, kept) = std::thread::spawn(claim).join().unwrap();
+        assert_eq!((none, again, kept), (0, claimed, claimed));
+        assert_ne!(claimed, claim_name());
+    }
+
+    #[test]
+    fn names_end() {
+        let names = Names::new();
+        assert_eq!(names.next(), 1 << NAMELESS_BITS);
+        names.0.store(Names::LAST, Relaxed);
+        assert_eq!(names.next(), usize::MAX << NAMELESS_BITS);
+        assert_eq!((names.next(), names.next()), (0, 0));
+        // Others had looked before.
+        names.0.store(Names::LAST + 5, Relaxed);
+        assert_eq!((names.next(), names.0.load(Relaxed)), (0, Names::LAST + 5));
     }
 
     #[test]

@@ -527,7 +527,7 @@ crate::on_schemes! {
     }
     a_queue_is_not_empty_behind_a_segment_that_was_ended {
         pointers: Limits::preemptions_or_all(3),
-        regions: Limits::preemptions_or_all(3),
+        regions: Limits::preemptions_or_all(2),
         epoch: Limits::preemptions(1, 2),
         hazard: Limits::preemptions(1, 2),
     }
