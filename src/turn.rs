@@ -87,7 +87,8 @@ impl Turn {
         current
     }
 
-    /// Steps back once, where the next attempt begins with a new look.
+    /// Steps back once, where the next attempt begins with a new look, and there is no end to attempts: it is
+    /// not asked whether it [is overdue](Self::is_overdue).
     #[cold]
     pub(crate) fn rest(&mut self) {
         self.lose();

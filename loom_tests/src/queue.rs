@@ -396,6 +396,33 @@ fn a_queue_is_not_empty_behind_a_segment_that_was_ended<S: Scheme>() {
     );
 }
 
+/// Guards C7 for those who look: what they find, they pop.
+fn an_owners_values_are_seen_before_they_are_popped<S: Scheme>() {
+    let queue = Queue::<Token, Domain<S>>::with_reclaimer(Domain::new());
+    for value in [0, 1] {
+        queue.push(Token::new(value));
+        assert_eq!(queue.pop().map(Token::read), Some(value));
+    }
+    let (mut queue, [_, popped]) = together(
+        queue,
+        warm_up,
+        [
+            |queue| {
+                queue.pin().push(Token::new(2));
+                queue.pin().push(Token::new(3));
+                Vec::new()
+            },
+            |queue| {
+                let (seen, popped) = (queue.peek().map(Token::read), queue.pop().map(Token::read));
+                assert!(seen.is_none() || seen == popped, "{seen:?} {popped:?}");
+                popped.into_iter().chain(queue.pop().map(Token::read)).collect()
+            },
+        ],
+    );
+    let all: Vec<_> = popped.into_iter().chain(queue.drain().map(Token::read)).collect();
+    assert_eq!(all, [2, 3]);
+}
+
 /// Guards I6 where the last segment has an owner.
 fn an_owner_does_not_push_after_the_end<S: Scheme>() {
     let (queue, [(pushed, _), (closed, popped)]) = together(
@@ -520,6 +547,12 @@ crate::on_schemes! {
         regions: Limits::preemptions_or_all(3),
         epoch: Limits::preemptions(1, 2),
         hazard: Limits::preemptions(1, 2),
+        kept: Limits::preemptions(1, 2),
+        crossbeam: Limits::preemptions(1, 2),
+    }
+    an_owners_values_are_seen_before_they_are_popped {
+        pointers: Limits::preemptions_or_all(3),
+        regions: Limits::preemptions_or_all(3),
     }
     an_owners_values_are_popped_once {
         pointers: Limits::preemptions_or_all(2),

@@ -1,4 +1,4 @@
-//! A side's counter: how many cells are claimed, and who has claimed the last one.
+//! A side's counter: how many cells are claimed, who has claimed the last one, and whether others may.
 //!
 //! ```text
 //! word = name | OWNED | ENDED | number      name: of the thread that has claimed last

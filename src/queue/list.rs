@@ -4,10 +4,10 @@
 //!   another thread's own, CAS a new segment, with the value already in its first cell, from null into its
 //!   `next`; then CAS the tail on to it. If there is a `next` already, help to move the tail, and go on
 //!   there.
-//! - *pop*: protect the first segment, have it give a value. If it is used up, CAS the head on to its
+//! - *pop*: protect the first segment, have it give a value. If nothing is left in it, CAS the head on to its
 //!   `next`, retire it, and go on there.
 //! - *close*: CAS `CLOSED`, which is null with a tag, into the last segment's `next`; then seal that
-//!   segment, so that no cell of it is filled any more.
+//!   segment (or end it, if it has an owner), so that no cell of it is filled any more.
 //!
 //! The first segment is made by the first push: `head` is the `next` of nothing, and the tail is null
 //! as long as it stands on nothing.
@@ -15,10 +15,10 @@
 //! # Invariants
 //!
 //! - **I1.** A segment's `next`, and `head` while it is null, change once: to a segment or to
-//!   `CLOSED`. A segment is linked once, when all cells before it were claimed by pushers, or never will
-//!   be, as their segment was ended; and with a value in its first cell.
-//! - **I2.** The head passes a segment when all its cells were claimed by poppers (or are poisoned, or never
-//!   will have a value: in a segment that was ended, those that its owner has not claimed).
+//!   `CLOSED`. A segment is linked once, with a value in its first cell, and when no pusher claims a cell of
+//!   the one before any more: all are claimed, or it was ended.
+//! - **I2.** The head passes a segment in which no pusher claims a cell any more, when all that pushers have
+//!   claimed were claimed by poppers (or are poisoned).
 //!   So a value is never left behind: each is in a cell that some popper has claimed, or that is
 //!   still in front of all of them.
 //! - **I3.** *The tail is never behind the head.* Who moves the head on moves the tail first, if that
@@ -28,8 +28,8 @@
 //! - **I4.** A segment is retired by the one whose CAS has moved the head past it. Neither `head` nor
 //!   `tail` leads to it any more (I3), and these are all that is protected from. Slow threads may
 //!   still be about their cells in it, under their shields: pushers that have claimed one before, and
-//!   find it poisoned, or a popper that waits for it; poppers that take out what is theirs. A value
-//!   in it belongs to one of those (I2), and is not dropped with it: so what is put off is a
+//!   find it poisoned, or a popper that waits for it; an owner that writes into a cell which it does not
+//!   get any more, or marks one as full; poppers that take out what is theirs. A value in it belongs to one of those (I2), and is not dropped with it: so what is put off is a
 //!   segment's memory only, and `T` need not be `'static`.
 //! - **I5.** What is written into `head` and `tail` is never a dead segment's address. It was found as
 //!   the `next` of a segment that is covered, and the CAS succeeds only if that one is still there:
@@ -43,7 +43,7 @@
 //!
 //! A thread that stops for ever, wherever, leaves at most one cell undecided on either side. The other
 //! side decides it, as far as it has to do with it: a pusher finds its cell poisoned, or a popper
-//! poisons it. A popper that has claimed a cell and stops takes that cell's value with it, if one
+//! poisons it, or ends the owner's segment. A popper that has claimed a cell and stops takes that cell's value with it, if one
 //! comes: the one that was in its hands.
 //!
 //! *Could poppers poison for ever what pushers claim, and neither get on?* A popper claims a cell only
@@ -68,12 +68,12 @@
 //! - `pop` of a value: when it has claimed the cell; or, if that push came later, right after it.
 //! - `pop`, `peek` that find nothing: when they load `enqueue`, after `dequeue`, and the latter is not
 //!   less: each value that was pushed before is in a popper's cell. Or when they load a null `next`
-//!   of a used up segment, or a null `head`.
+//!   of a segment that is used up or ended, or a null `head`.
 //! - `peek` of a value: when it has found the cell to be the first; or, as with `pop`, right after that
-//!   push, if it came later. It may poison cells as a pop does: what is behind an undecided cell is not
-//!   the first value.
-//! - `is_empty`: as a pop that finds nothing, if none of the cells that are claimed is full, and there is
-//!   no next segment; else when it loads `dequeue`; or, if the push of what it finds, in a cell or in the
+//!   push, if it came later. It may poison cells as a pop does, where there is no owner: what is behind an
+//!   undecided cell is not the first value.
+//! - `is_empty`: as a pop that finds nothing, if none of the cells that are claimed is full (an owner's
+//!   all are), and there is no next segment; else when it loads `dequeue`; or, if the push of what it finds, in a cell or in the
 //!   next segment, came later, right after that. A push that is under way does not count.
 //! - `close`: when the first sealing of the last segment is complete; pushes that are under way in
 //!   earlier segments come before it. `is_closed`: at its load of the link, or at the end of its sealing.
@@ -281,7 +281,7 @@ impl<T, R: Reclaimer> Queue<T, R> {
         }
     }
 
-    /// Moves the head on from a segment whose cells were all claimed; false if there is none behind it.
+    /// Moves the head on from a segment in which nothing is left (I2); false if there is none behind it.
     #[cold]
     fn move_head(
         &self,

@@ -10,7 +10,7 @@
 //! | `mod.rs` | what users see |
 //! | `list.rs` | the algorithm: how segments come and go; why it is right, and gets on |
 //! | `segment.rs` | cells: how a pusher and a popper agree on one |
-//! | `counter.rs` | which cell is next, and whether others are at it |
+//! | `counter.rs` | which cell is next, whether others are at it, and whether they may be |
 //! | `error.rs` | why a push did not succeed |
 
 mod counter;

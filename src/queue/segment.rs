@@ -1,8 +1,8 @@
 //! A segment of a queue: an array of cells, each of which is used once.
 //!
 //! Pushers and poppers take numbers, each side from a counter of its own, and so meet in cells: the
-//! pusher with number `i` and the popper with number `i` have cell `i` between them, and it is decided
-//! once, by a CAS from `EMPTY`:
+//! pusher with number `i` and the popper with number `i` have cell `i` between them, and if the segment has
+//! no owner (see below) it is decided once, by a CAS from `EMPTY`:
 //!
 //! ```text
 //!            the pusher has put its value in
@@ -21,8 +21,9 @@
 //! `enqueue`, and so does anyone else who wants to push, or closes the queue. After that no number is taken
 //! any more, and the next segment goes behind it, though there are cells left.
 //!
-//! A segment gets an owner when the one before was its maker's alone, from the first cell to the last. If
-//! one was ended, the next one counts as shared; so of three segments in a row one is ended at most.
+//! A segment gets an owner when the thread that makes it has filled the one before alone, and that counts as
+//! crowded if it came after one that was ended. So of three segments in a row one at most is ended with
+//! cells left.
 //!
 //! # Invariants
 //!
@@ -30,6 +31,9 @@
 //!   than the number of cells; so each cell is *claimed* by one pusher at most, and by one popper at
 //!   most. (A claim beyond the last cell is worth nothing, and given back.)
 //! - **C2.** A cell's state changes once, from `EMPTY`; by a CAS, or by the owner.
+//!
+//! Without an owner:
+//!
 //! - **C3.** The place of a cell's value is written by the pusher that has claimed it, before its
 //!   CAS, and moved out by the popper that has claimed it, after it has found the cell `FULL`. Its
 //!   bytes stay as they are: who finds a cell `FULL` may copy them at any later time.
@@ -37,11 +41,17 @@
 //!   pusher's.
 //! - **C5.** Nobody waits: a popper that finds its cell `EMPTY` looks a few times more, which spares
 //!   both a second attempt if the pusher is just about it, and then poisons it.
-//! - **C7.** *With an owner*, a cell is full if and only if its number was taken. What is in the place of
+//!
+//! With an owner:
+//!
+//! - **C7.** A cell is full if and only if its number was taken, whatever its state. What is in the place of
 //!   a cell whose number was not is nobody's concern but the owner's: it may have written there, and been
-//!   ended before it took the number. That no other thread has its name, and that it sees its own number
-//!   (N4), is what makes the place its own. Its `FULL` comes after that, and is for poppers only, who then
-//!   need not look at `enqueue`, which is its own line.
+//!   ended before it took the number. That no other thread has its name, and that it sees its own last
+//!   number (N4 of [`counter`](super::counter)), is what makes the place its own. It marks the cell `FULL`
+//!   when it has taken the number, for those who pop, who then need not look at `enqueue`, which is in its
+//!   cache. Who has full cells before him copies as in C3.
+//!
+//! And of both kinds:
 //!
 //! - **C6.** *One order.* What decides an answer stands in three words: `dequeue`, `enqueue` and
 //!   `next`; and where nothing is claimed or decided (`look`), in the states of cells as well. Were they
@@ -54,7 +64,8 @@
 //!   there: if they do not see that a cell is full, they go by `enqueue`, or by a CAS on that cell, which
 //!   finds what is there. (On x86 all that costs nothing: these CASes are locked instructions anyway, and
 //!   the loads are plain. No model sees it, as loom takes such accesses for AcqRel, or nearly: what is
-//!   proved with it is all but this. Miri sees what is said of states.)
+//!   proved with it is all but this. Miri sees what is said of states.) With an owner nothing is answered by
+//!   states but that there is a value, so its mark is Release only.
 //!
 //! # Orderings
 //!
@@ -195,7 +206,7 @@ pub(super) struct Segment<T> {
     cells: Cells<T>,
 }
 
-/// Why nothing was found in a segment: all of its cells were claimed. What is next is behind it.
+/// Why nothing was found in a segment: nothing is left in it, and nothing comes. What is next is behind it.
 pub(super) struct Exhausted;
 
 impl<T> Segment<T> {
@@ -386,7 +397,7 @@ impl<T> Segment<T> {
         {
             return None;
         }
-        // SAFETY: C1, C3: found full, and claimed by this thread alone.
+        // SAFETY: C1, C3 or C7: found full, and claimed by this thread alone.
         Some(unsafe { self.cell(first.number).copy() })
     }
 
@@ -442,7 +453,7 @@ impl<T> Segment<T> {
         (first..pushed.number).filter(is_full).count()
     }
 
-    /// Decides all cells: those that are not full never will be.
+    /// Decides all cells, or ends it: those that are not full never will be.
     pub(super) fn seal(&self) {
         if self.pushed().is_owned() {
             self.end_owned();

@@ -56,7 +56,7 @@ enum Stop {
     PushHasLinked,
     /// A pop that has claimed a cell: the value in it is in its hands, or will be.
     PopHasClaimed,
-    /// A pop that has claimed a cell and poisoned it.
+    /// A pop that has claimed a cell and poisoned it, or ended the segment.
     PopHasPoisoned,
     /// A peek that has poisoned the cell of a push that had claimed it, and stopped too.
     PeekHasPoisoned,
