@@ -898,7 +898,7 @@ mod tests {
         domain.domain().records.iter().map(|record| record.extra.blocks().count()).sum()
     }
 
-    const MANY: usize = 5 * SLOTS;
+    const MANY: usize = SLOTS * if cfg!(miri) { 3 } else { 5 };
 
     struct Links {
         domain: Domain,
@@ -959,11 +959,13 @@ mod tests {
     #[test]
     fn shields_of_many_blocks_go_in_any_order() {
         let links = Links::new();
-        for step in [1, 3, 7, 9, 11, MANY - 1] {
+        // In turn, in orders that look random, and backwards. Under Miri they are few.
+        let steps: &[_] = if cfg!(miri) { &[7, MANY - 1] } else { &[1, 3, 7, 9, 11, MANY - 1] };
+        for step in steps {
             let guard = links.domain.pin();
             let mut shields = links.protect_all(&guard);
             let order: Vec<_> = (0..MANY).map(|at| at * step % MANY).collect();
-            for round in order.chunks(MANY / 4) {
+            for round in order.chunks(MANY / if cfg!(miri) { 3 } else { 4 }) {
                 round.iter().for_each(|&at| shields[at] = None);
                 links.replace(true);
                 check(&shields);

@@ -820,7 +820,9 @@ mod tests {
         };
         let opening = AtomicUsize::new(7 * EPOCH + 1);
         for flag in [0, LEASED, FULL] {
-            for &sections in NUMBERS {
+            // With a flag many are counted as 2 are, and Miri takes seconds for them.
+            let numbers = NUMBERS.iter().filter(|it| !cfg!(miri) || flag == 0 || **it < MANY);
+            for &sections in numbers {
                 let record = Record::<()>::new(&Settings::DEFAULT, flag);
                 for opened in 0..sections {
                     // SAFETY: nobody else knows the record.

@@ -180,7 +180,7 @@ for_each_scheme! {
             }
         }
 
-        const VALUES: usize = sized(20_000, 80);
+        const VALUES: usize = sized(20_000, 66);
         let (domain, ledger) = (subject.domain(), Ledger::new());
         // A domain of its own for what the drops use, so that no domain keeps itself alive.
         let stack = Arc::new(Stack::with_reclaimer(subject.domain()));

@@ -245,7 +245,7 @@ mod tests {
     /// T5: else the room is used up early, and one insertion migrates all that is left.
     #[test]
     fn who_changes_a_map_that_shrinks_migrates_few_slots() {
-        const SLOTS: usize = if cfg!(miri) { 1 << 11 } else { 1 << 17 };
+        const SLOTS: usize = if cfg!(miri) { 1 << 10 } else { 1 << 17 };
         for stays in [true, false] {
             let map = HashMap::<u64, u64>::with_capacity(capacity_of(SLOTS));
             let guard = Epoch.pin();

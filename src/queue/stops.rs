@@ -221,7 +221,7 @@ impl<S: Scheme> Told<S> {
     /// The others get on, when a pop has stopped and takes a value with it, or none.
     fn get_on(&mut self, takes: bool, case: &impl Debug) {
         let mut taken = if takes { self.model.pop_front() } else { None };
-        let rounds = if cfg!(miri) { CELLS + 2 } else { 3 * CELLS };
+        let rounds = if cfg!(miri) { CELLS } else { 3 * CELLS };
         for round in 0..rounds {
             self.push();
             // A pop that stopped with an empty cell takes what comes into that.
@@ -229,8 +229,10 @@ impl<S: Scheme> Told<S> {
                 taken = self.model.pop_back();
                 continue;
             }
-            assert!(!self.queue.is_empty(), "{case:?}");
-            assert_eq!(self.queue.peek(), self.model.front().copied(), "{case:?}");
+            if !cfg!(miri) || round % 2 == 0 {
+                assert!(!self.queue.is_empty(), "{case:?}");
+                assert_eq!(self.queue.peek(), self.model.front().copied(), "{case:?}");
+            }
             if round % 3 > 0 {
                 assert!(self.pops(), "{case:?}");
             }
@@ -259,22 +261,26 @@ fn check<S: Scheme>(stop: Stop, others: Others, passed: usize, held: usize) -> b
     true
 }
 
+/// How many values have passed, how many are there, and who goes on.
+fn cases() -> Vec<(usize, usize, Others)> {
+    use Others::{AnotherThread, ThisThread};
+
+    // Under Miri only a few that lead to each of the stops: in the first segment, which nobody owns, and in
+    // the second one, where the owner goes on or others do.
+    if cfg!(miri) {
+        let first = [(1, 0, ThisThread), (0, CELLS, ThisThread)];
+        let second = [(CELLS, 1, ThisThread), (CELLS + 1, 0, AnotherThread)];
+        return [first, second].concat();
+    }
+    let held = [0, 1, CELLS - 1, CELLS, CELLS + 1];
+    let all = (0..=2 * CELLS + 1).flat_map(|passed| held.map(|held| (passed, held)));
+    all.flat_map(|(passed, held)| OTHERS.map(|others| (passed, held, others))).collect()
+}
+
 fn check_all<S: Scheme>() {
     for stop in STOPS {
-        let mut stopped = 0;
-        // Under Miri only those that lead to each of the stops.
-        let few = cfg!(miri);
-        // The second segment has an owner.
-        let last = 2 * CELLS + 1;
-        let all_passed = (0..=last).filter(|passed| !few || [0, CELLS, last].contains(passed));
-        for (passed, others) in all_passed.flat_map(|passed| OTHERS.map(|others| (passed, others)))
-        {
-            for held in [0, 1, CELLS - 1, CELLS, CELLS + 1] {
-                if !few || [0, 1, CELLS].contains(&held) {
-                    stopped += usize::from(check::<S>(stop, others, passed, held));
-                }
-            }
-        }
+        let cases = cases().into_iter();
+        let stopped = cases.filter(|case| check::<S>(stop, case.2, case.0, case.1)).count();
         assert!(stopped > 0, "{stop:?}: the test is in vain");
     }
 }

@@ -483,7 +483,9 @@ mod tests {
             let full = census(&mut map);
             assert!(full.nodes[1] > 0, "{full:?}: there are branches");
             assert_eq!((full.dead, full.strangers), (0, 0), "{full:?}");
-            (0..KEYS).for_each(|number| assert_eq!(map.get(&key(number)), Some(number)));
+            for number in (0..KEYS).step_by(if cfg!(miri) { 4 } else { 1 }) {
+                assert_eq!(map.get(&key(number)), Some(number));
+            }
 
             together(|number| assert_eq!(map.remove(&key(number)), Some(number)));
             let empty = census(&mut map);
@@ -511,15 +513,20 @@ mod tests {
         assert!(empty.nodes.iter().sum::<usize>() <= 20, "{full:?} {empty:?}");
     }
 
+    /// Under Miri, which takes long, each scheme has its turn, and each kind of key.
     #[test]
     fn the_index_knows_all_and_forgets_the_dead_of_known_keys() {
-        the_index_knows_all_and_forgets_the_dead(Domain::<Epoch>::new(), |number| number);
+        if !cfg!(miri) {
+            the_index_knows_all_and_forgets_the_dead(Domain::<Epoch>::new(), |number| number);
+        }
         the_index_knows_all_and_forgets_the_dead(Domain::<Hazard>::new(), |number| number);
     }
 
     #[test]
     fn the_index_knows_all_and_forgets_the_dead_of_unknown_keys() {
         the_index_knows_all_and_forgets_the_dead(Domain::<Epoch>::new(), Unknown);
-        the_index_knows_all_and_forgets_the_dead(Domain::<Hazard>::new(), Unknown);
+        if !cfg!(miri) {
+            the_index_knows_all_and_forgets_the_dead(Domain::<Hazard>::new(), Unknown);
+        }
     }
 }

@@ -204,17 +204,18 @@ mod tests {
 
     /// I1, for each two of these.
     fn assert_in_order<T: Ord + Debug>(keys: &[T]) {
-        for one in keys {
-            for other in keys {
-                let is_less = prefix(one) < prefix(other);
-                assert!(!is_less || one < other, "{one:?} and {other:?}");
+        // Once for each key: under Miri that is what takes time.
+        let keys: Vec<_> = keys.iter().map(|key| (key, prefix(key))).collect();
+        for (one, low) in &keys {
+            for (other, high) in &keys {
+                assert!(low >= high || one < other, "{one:?} and {other:?}");
             }
         }
     }
 
     /// Runs a test on random values. Nothing is kept in files: a failure prints its smallest example.
     fn check<S: Strategy>(strategy: S, test: impl Fn(S::Value)) {
-        let cases = if cfg!(miri) { 4 } else { 1000 };
+        let cases = if cfg!(miri) { 1 } else { 1000 };
         let config = Config { cases, failure_persistence: None, ..Config::default() };
         let outcome = TestRunner::new(config).run(&strategy, |value| {
             test(value);
@@ -323,8 +324,10 @@ mod tests {
         assert_bytes_in_order(&[&[], &[0], &[0x7f], &[0x80], &highest[1..], &highest]);
         assert!(prefix("a") < prefix("b") && prefix("a") < prefix("aa"), "it says nothing");
         assert!(prefix("aaa\0") < prefix("aaab"), "it says nothing");
-        check(vec(text(), 4), |texts| assert_all_in_order(&texts));
-        check(vec(bytes(), 4), |texts| {
+        // Two by two under Miri, which takes longest to think them up.
+        let together = if cfg!(miri) { 2 } else { 4 };
+        check(vec(text(), together), |texts| assert_all_in_order(&texts));
+        check(vec(bytes(), together), |texts| {
             assert_bytes_in_order(&texts.iter().map(|text| &**text).collect::<Vec<_>>());
         });
     }
@@ -407,13 +410,14 @@ mod tests {
     fn a_map_finds_keys_if_one_type_is_unknown() {
         use crate::SkipMap;
 
-        const COUNT: u64 = if cfg!(miri) { 70 } else { 1000 };
+        const COUNT: u64 = if cfg!(miri) { 44 } else { 1000 };
         let numbers = || (0..COUNT).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let known: SkipMap<u64, u64> = numbers().map(|number| (number, number)).collect();
         let unknown: SkipMap<Unknown, u64> =
             numbers().map(|number| (Unknown(number), number)).collect();
         let (known, unknown) = (known.pin(), unknown.pin());
-        for number in numbers() {
+        // (For branches there must be so many, under Miri, but not all need be looked for.)
+        for number in numbers().step_by(if cfg!(miri) { 8 } else { 1 }) {
             assert_eq!(known.get(&Unknown(number)).as_deref(), Some(&number));
             assert_eq!(unknown.get(&number).as_deref(), Some(&number));
             assert_eq!(known.get(&Unknown(number + 1)).as_deref(), None);

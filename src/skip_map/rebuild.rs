@@ -290,7 +290,7 @@ mod tests {
 
     type Map = SkipMap<u32, u32, Domain<Epoch>>;
 
-    const ENTRIES: u32 = if cfg!(miri) { 90 } else { 30_000 };
+    const ENTRIES: u32 = if cfg!(miri) { 60 } else { 30_000 };
 
     fn filled(keys: impl Iterator<Item = u32>) -> Map {
         let map = Map::with_reclaimer(Domain::new());
