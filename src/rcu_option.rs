@@ -437,7 +437,6 @@ impl<T, R: Reclaimer> RcuOption<T, R> {
     {
         let expected = current.map_or_else(core::ptr::null_mut, Ref::as_raw);
         let mut new = new.map(|value| guard.owned(value));
-        let mut turn = Turn::new();
         let mut shield = guard.shield();
         loop {
             // I4. What is exchanged, and retired, is what the link itself leads to: a reference may have
@@ -453,7 +452,6 @@ impl<T, R: Reclaimer> RcuOption<T, R> {
                 // there again, that was no failure.
                 Err(node) => new = node,
             }
-            turn.rest();
         }
     }
 }

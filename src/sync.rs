@@ -75,10 +75,10 @@ pub(crate) const fn sized(loom: usize, shuttle: usize, machine: usize) -> usize 
     }
 }
 
-/// What statistics are counted with, and threads numbered: always the machine's own.
+/// What statistics are counted with, and threads numbered and named: always the machine's own.
 ///
-/// A counter orders nothing and nothing unsafe is decided by it, so a model checker would only
-/// spend its time on it.
+/// A counter orders nothing. What is unsafe relies on no more than that it gives no number twice, which
+/// takes no order; so a model checker would only spend its time on it.
 pub(crate) mod counter {
     pub(crate) use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
     pub(crate) use core::sync::atomic::{AtomicIsize, AtomicPtr, AtomicU64, AtomicUsize};

@@ -1,4 +1,4 @@
-//! Who a thread is: its number, what it has in the domains, and what happens when it exits.
+//! Who a thread is: its number, its name, what it has in the domains, and what happens when it exits.
 //!
 //! - **I1.** *The number* is small: numbers are handed out densely, at first use, and go to other
 //!   threads after an exit. A domain finds a thread's record by it.
@@ -10,6 +10,9 @@
 //!   [leases](crate::record) a record for each section that it opens.
 //! - **I4.** Numbers are claimed and given back without a lock: a child of `fork` may be born in the
 //!   middle.
+//! - **I5.** *The name* is never used again, either. There is room below it for something else, so names
+//!   may run out, and a thread may have none. It takes no record, and stays in the destructors of other
+//!   thread-locals.
 
 use core::cell::{Cell, RefCell};
 use core::ptr;
@@ -85,7 +88,7 @@ pub(crate) fn identity() -> usize {
 /// So many low bits of a name are 0: there is room for something else.
 pub(crate) const NAMELESS_BITS: u32 = 24;
 
-/// The calling thread's name, which is no other thread's, ever; 0 if it has none.
+/// The calling thread's name (I5); 0 if it has none.
 #[inline(always)]
 pub(crate) fn name() -> usize {
     this(|this| this.name.get(), 0)

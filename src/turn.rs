@@ -13,8 +13,11 @@
 //! long gone, so this step is as short as can be, and only if the other one has got on meanwhile, a
 //! longer one follows.
 //!
-//! A step is bounded, and so is what an operation steps back in all, for however many reasons: there is
-//! one turn in an operation.
+//! Maps look anew before each attempt anyway, and [rest](Turn::rest) before that.
+//!
+//! A step is bounded. So is what an operation of a stack, of a queue or of a cell steps back in all, for
+//! however many reasons: there is one turn in it. A map rests as often as another thread has changed what it
+//! was about to change, and an ordered map has a turn in each level of its index.
 //!
 //! Nothing depends on it. Each attempt that fails does so because another thread's has succeeded.
 
@@ -74,11 +77,12 @@ impl Turn {
     /// Steps back once. `is_current` says whether what was found before still stands there; if not,
     /// others have got on, and an attempt with it would fail: so the line is left to them.
     pub(crate) fn step_back(&mut self, is_current: impl FnOnce() -> bool) -> bool {
-        self.stepped_back += 1;
-        if self.loss == Loss::New {
-            self.loss = Loss::Old;
+        self.stepped_back = self.stepped_back.saturating_add(1);
+        // (After more steps than one the next is as long anyway.)
+        if self.loss == Loss::New && self.stepped_back <= 2 {
             (1..BURST).for_each(|_| self.backoff.spin());
         }
+        self.loss = if self.loss == Loss::None { Loss::None } else { Loss::Old };
         self.backoff.spin();
         let current = is_current();
         if !current {
@@ -87,8 +91,8 @@ impl Turn {
         current
     }
 
-    /// Steps back once, where the next attempt begins with a new look, and there is no end to attempts: it is
-    /// not asked whether it [is overdue](Self::is_overdue).
+    /// Steps back once, where the next attempt begins with a new look. There is no end to attempts: whose turn
+    /// rests does not ask whether it [is overdue](Self::is_overdue).
     #[cold]
     pub(crate) fn rest(&mut self) {
         self.lose();

@@ -1,6 +1,6 @@
 //! The queue: invariants I1 to I6 of `src/queue/list.rs`, C1 to C4 and C7 of `src/queue/segment.rs`. A
 //! segment has two cells here, and the one after a segment that was used up without a lost attempt is its
-//! maker's own (of the names all are one in models but an owner's, see `src/queue/counter.rs`).
+//! maker's own (in loom nobody else has a name, see `src/queue/counter.rs`).
 
 use sexton::{Domain, Queue, Reclaimer, Scheme};
 

@@ -21,8 +21,9 @@
 //!   name a difference, from what was found to the own. If others have claimed between the look and a
 //!   fetch-and-add, the name is nobody's then, and the next one sets it right.
 //! - **N2.** Where no pusher is the owner, nothing but waiting depends on a name. Threads that have none
-//!   leave 0 (they only ever were in domains of other crates, and own nothing; where a word has 32 bits, all
-//!   but the first 255). Such threads learn of one another from failed CASes.
+//!   leave 0, and own nothing: those that never had a record (only domains of `Leak`, or of other crates) and
+//!   made no segment of their own, and, where a word has 32 bits, all but the first 255. Such threads learn
+//!   of one another from failed CASes.
 //! - **N3.** Numbers do not run into what is above them: there are fewer cells, and each thread is beyond
 //!   the last one by 1 at most.
 //! - **N4.** *The owner is one thread.* `OWNED` is there from the beginning or never, and with it the name
@@ -83,8 +84,8 @@ impl<const NAMED: bool> Counter<NAMED> {
         Self(AtomicUsize::new(claimed | Self::name()))
     }
 
-    /// The calling thread's name. (In loom all have one: then each claim may be by CAS first, and by
-    /// fetch-and-add if that fails, which is all that there is to explore.)
+    /// The calling thread's name. (In loom nobody has one but an owner: then each claim may be by CAS first,
+    /// and by fetch-and-add if that fails, which is all that there is to explore.)
     #[inline(always)]
     fn name() -> usize {
         let named = NAMED && !cfg!(any(loom, crossbeam_loom));
@@ -190,13 +191,13 @@ mod tests {
 
     const AT_ALL: Ordering = Ordering::Relaxed;
 
-    /// Does it on another thread, which has a number.
+    /// Does it on another thread, which has a name.
     fn elsewhere<X: Send>(work: impl FnOnce() -> X + Send) -> X {
-        let numbered = || {
-            assert!(thread::claim_number().is_some());
+        let named = || {
+            assert_ne!(thread::claim_name(), 0);
             work()
         };
-        scope(|scope| scope.spawn(numbered).join().unwrap())
+        scope(|scope| scope.spawn(named).join().unwrap())
     }
 
     /// Its number as the owner sees it.
@@ -212,7 +213,7 @@ mod tests {
 
     #[test]
     fn who_claims_leaves_its_name() {
-        thread::claim_number();
+        thread::claim_name();
         let counter = Counter::<true>::new(1);
         assert!(is_own(&counter));
         assert!(counter.claims(counter.next_own(AT_ALL), AT_ALL));
@@ -234,7 +235,7 @@ mod tests {
 
     #[test]
     fn numbers_are_right_though_names_are_old() {
-        thread::claim_number();
+        thread::claim_name();
         let counter = Counter::<true>::new(0);
         let found = elsewhere(|| counter.next(AT_ALL));
         let mine = counter.next(AT_ALL);
@@ -258,7 +259,7 @@ mod tests {
 
     #[test]
     fn one_is_the_owner_until_it_is_ended() {
-        thread::claim_number();
+        thread::claim_name();
         let counter = Counter::owned(1).expect("it has a name");
         assert_eq!(owners(&counter), 1);
         assert!(counter.next_own(AT_ALL).number > NUMBERS, "all may claim");

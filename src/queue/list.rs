@@ -29,8 +29,9 @@
 //!   `tail` leads to it any more (I3), and these are all that is protected from. Slow threads may
 //!   still be about their cells in it, under their shields: pushers that have claimed one before, and
 //!   find it poisoned, or a popper that waits for it; an owner that writes into a cell which it does not
-//!   get any more, or marks one as full; poppers that take out what is theirs. A value in it belongs to one of those (I2), and is not dropped with it: so what is put off is a
-//!   segment's memory only, and `T` need not be `'static`.
+//!   get any more, or marks one as full; poppers that take out what is theirs. A value in it belongs to
+//!   one of those (I2), and is not dropped with it: so what is put off is a segment's memory only, and
+//!   `T` need not be `'static`.
 //! - **I5.** What is written into `head` and `tail` is never a dead segment's address. It was found as
 //!   the `next` of a segment that is covered, and the CAS succeeds only if that one is still there:
 //!   then it was not passed, so the next one was not either, and is not retired.
@@ -43,8 +44,8 @@
 //!
 //! A thread that stops for ever, wherever, leaves at most one cell undecided on either side. The other
 //! side decides it, as far as it has to do with it: a pusher finds its cell poisoned, or a popper
-//! poisons it, or ends the owner's segment. A popper that has claimed a cell and stops takes that cell's value with it, if one
-//! comes: the one that was in its hands.
+//! poisons it, or ends the owner's segment. A popper that has claimed a cell and stops takes that cell's
+//! value with it, if one comes: the one that was in its hands.
 //!
 //! *Could poppers poison for ever what pushers claim, and neither get on?* A popper claims a cell only
 //! if it has seen a value in the queue, or a pusher's claim beyond its own; and what is poisoned is
@@ -55,9 +56,9 @@
 //! pop that finds the queue empty.
 //!
 //! *Could they end one another's segments for ever?* Who ends a segment to push links the next one, with
-//! its value, or finds one that another has linked: a push has succeeded. An owner whose CAS fails has been
-//! ended, and does the same. A popper ends a segment once, and only if it has claimed beyond what it saw:
-//! then others have popped.
+//! its value, or finds one that another has linked, or that the queue is closed. An owner whose CAS fails has
+//! been ended, and does the same. A popper ends a segment only if its number is beyond what it saw: then
+//! others have popped. And each segment is ended once.
 //!
 //! # Linearization
 //!
@@ -73,8 +74,9 @@
 //!   push, if it came later. It may poison cells as a pop does, where there is no owner: what is behind an
 //!   undecided cell is not the first value.
 //! - `is_empty`: as a pop that finds nothing, if none of the cells that are claimed is full (an owner's
-//!   all are), and there is no next segment; else when it loads `dequeue`; or, if the push of what it finds, in a cell or in the
-//!   next segment, came later, right after that. A push that is under way does not count.
+//!   all are), and there is no next segment; else when it loads `dequeue`; or, if the push of what it finds,
+//!   in a cell or in the next segment, came later, right after that. A push that is under way does not
+//!   count.
 //! - `close`: when the first sealing of the last segment is complete; pushes that are under way in
 //!   earlier segments come before it. `is_closed`: at its load of the link, or at the end of its sealing.
 //! - `len` is no single moment's number.
@@ -353,7 +355,8 @@ impl<T, R: Reclaimer> Queue<T, R> {
         let Some(last) = self.end(&mut last).segment else { return 0 };
         match last.position.wrapping_sub(first.position) {
             cells if cells == 0 || cells > usize::MAX / 2 => first.count(),
-            cells => cells - first.enqueued() + first.count() + last.count(),
+            // Saturating: the first one may have been found long ago, and positions have come round since.
+            cells => cells.saturating_sub(first.enqueued()) + first.count() + last.count(),
         }
     }
 

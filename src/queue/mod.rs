@@ -10,7 +10,7 @@
 //! | `mod.rs` | what users see |
 //! | `list.rs` | the algorithm: how segments come and go; why it is right, and gets on |
 //! | `segment.rs` | cells: how a pusher and a popper agree on one |
-//! | `counter.rs` | which cell is next, whether others are at it, and whether they may be |
+//! | `counter.rs` | which cell is next, whether others are at it, and whether one alone may |
 //! | `error.rs` | why a push did not succeed |
 
 mod counter;
@@ -57,18 +57,21 @@ use crate::scheme::Scheme;
 /// a tenth of a millisecond at most, and no step takes more than a few microseconds. A push has one more
 /// atomic operation, on the cell of that number. A pop that finds nothing writes nothing.
 ///
-/// As long as one thread alone pushes, it has segments of its own, and saves that second operation: it puts
-/// its value in first, and then takes the number. The first push of another thread ends the segment.
+/// Who has filled a segment alone makes the next one its own, and saves that second operation there: it puts
+/// its value in first, and then takes the number. Another thread that pushes ends such a segment, when the
+/// owner pauses, or after that tenth of a millisecond; so does a pop that has got ahead of the owner, and
+/// [`close`](Self::close).
 ///
 /// No method may be called in a signal handler that may have interrupted another one of the same queue.
 ///
 /// # Linearization
 /// Values come out in the order of the cells that their pushes take. A `push` takes effect when its cell or
-/// a later one is filled, or, in a segment of its own, when it takes the number; a `pop` when it takes its cell's number, or, if that push comes later, right after
-/// it. Who finds nothing, when he loads how many cells pushes have taken, or that there is no segment, or
-/// none behind a used up one; a `peek` or an `is_empty` that finds a value, when it loads which cell is the
-/// first, or, if the push of what it finds comes later, right after it. `close`, when no cell of the last
-/// segment can be filled any more. `len` is of no single moment.
+/// a later one is filled, or, in a segment of its own, when it takes the number; a `pop` when it takes its
+/// cell's number, or, if that push comes later, right after it. Who finds nothing, when he loads how many
+/// cells pushes have taken, or that there is no segment, or none behind one that is used up or ended; a
+/// `peek` or an `is_empty` that finds a value, when it loads which cell is the first, or, if the push of what
+/// it finds comes later, right after it. `close`, when no cell of the last segment can be filled any more.
+/// `len` is of no single moment.
 ///
 /// # Memory
 /// An empty queue that was never used has no memory of its own. With the first value it has a segment

@@ -21,9 +21,9 @@
 //! `enqueue`, and so does anyone else who wants to push, or closes the queue. After that no number is taken
 //! any more, and the next segment goes behind it, though there are cells left.
 //!
-//! A segment gets an owner when the thread that makes it has filled the one before alone, and that counts as
-//! crowded if it came after one that was ended. So of three segments in a row one at most is ended with
-//! cells left.
+//! A segment gets an owner when, for all that is seen, the thread that makes it has filled the one before
+//! alone. One that comes after one that was ended is not taken for such: so of three segments in a row one
+//! at most is ended with cells left.
 //!
 //! # Invariants
 //!
@@ -348,7 +348,7 @@ impl<T> Segment<T> {
             // Relaxed: a number only.
             let next = self.enqueue.next(Ordering::Relaxed);
             if next.number >= Self::CELLS || next.is_ended() {
-                // Who has used it up is about to link the next one.
+                // Who has used it up, or ended it, is about to link the next one.
                 if next.is_behind_another() && !turn.is_overdue() {
                     turn.step_back(|| true);
                 }
