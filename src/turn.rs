@@ -78,11 +78,12 @@ impl Turn {
     /// others have got on, and an attempt with it would fail: so the line is left to them.
     pub(crate) fn step_back(&mut self, is_current: impl FnOnce() -> bool) -> bool {
         self.stepped_back = self.stepped_back.saturating_add(1);
-        // (After more steps than one the next is as long anyway.)
-        if self.loss == Loss::New && self.stepped_back <= 2 {
-            (1..BURST).for_each(|_| self.backoff.spin());
+        if self.loss == Loss::New {
+            self.loss = Loss::Old;
+            // (After some steps the next is as long anyway.)
+            let steps = if self.stepped_back <= 2 { BURST } else { 1 };
+            (1..steps).for_each(|_| self.backoff.spin());
         }
-        self.loss = if self.loss == Loss::None { Loss::None } else { Loss::Old };
         self.backoff.spin();
         let current = is_current();
         if !current {
