@@ -79,7 +79,7 @@ use core::ptr::{self, NonNull};
 
 use super::counter::{Counter, NUMBERS, Next};
 use crate::atomic::Atomic;
-use crate::sync::{AtomicBool, AtomicU8, MODEL, Ordering, UnsafeCell};
+use crate::sync::{AtomicBool, AtomicU8, MODEL, Ordering, UnsafeCell, sized};
 use crate::turn::Turn;
 
 const EMPTY: u8 = 0;
@@ -90,8 +90,9 @@ const POISONED: u8 = 2;
 /// the cost of a new one is shared by many, and a small queue is still small.
 const BYTES: usize = 2 << 10;
 
-/// So many cells there are at least, however large the values.
-const FEWEST_CELLS: usize = if MODEL { 2 } else { 8 };
+/// So many cells there are at least, however large the values. (With 2 no popper has a number beyond an
+/// owner's: loom does not see that, shuttle does.)
+const FEWEST_CELLS: usize = sized(2, 3, 8);
 
 /// What is written by one side is so many bytes away from what is written by the other: two cache
 /// lines, as they are fetched in pairs. The segment itself is not aligned so: allocators take longer
@@ -312,7 +313,7 @@ impl<T> Segment<T> {
     /// As there.
     #[inline(always)]
     pub(super) unsafe fn push_at_once(&self, value: &ManuallyDrop<T>) -> bool {
-        // Relaxed: a number only.
+        // Relaxed: a number only. The owner's is its own last one, as nobody else changes it (N4).
         let next = self.enqueue.next_own(Ordering::Relaxed);
         if next.number < Self::CELLS {
             // SAFETY: C1; the rest is the caller's.
@@ -320,7 +321,8 @@ impl<T> Segment<T> {
                 && unsafe { self.cell(next.number).fill(value) };
         }
         let next = next.of_owner();
-        // SAFETY: the calling thread is the owner, and this was its next cell; the rest is the caller's.
+        // SAFETY: the name is there, so by N4 the calling thread is the owner, and this is its next cell, if it
+        // was not ended meanwhile; the rest is the caller's.
         next.number < Self::CELLS && unsafe { self.push_as_owner(next, value) }
     }
 
@@ -330,7 +332,8 @@ impl<T> Segment<T> {
     #[inline(always)]
     unsafe fn push_as_owner(&self, next: Next, value: &ManuallyDrop<T>) -> bool {
         let cell = self.cell(next.number);
-        // SAFETY: C7: nobody reads it before its number is taken, and nobody else writes it.
+        // SAFETY: C7: its number is not taken, as none but the owner takes any: so nobody reads it, and nobody
+        // else writes it. If it is ended, nobody ever does.
         cell.value.with_mut(|place| unsafe { write_copy(value, place) });
         // Release at least: publishes the value.
         let pushed = self.enqueue.claims(next, PUSH);
@@ -355,6 +358,7 @@ impl<T> Segment<T> {
                 return false;
             }
             if next.is_owned() {
+                // C6: who finds what is linked behind it finds it ended.
                 if self.enqueue.end_in_turn(turn, next, IN_ONE_ORDER) {
                     return false;
                 }
@@ -471,7 +475,7 @@ impl<T> Segment<T> {
     /// C7: ends it, unless that was done; how many cells are full, for good.
     fn end_owned(&self) -> usize {
         let pushed = self.pushed();
-        // (Who asks again only reads.)
+        // (Who asks again only reads.) C6. Acquire at least: what was pushed meanwhile is seen, C7.
         let pushed = if pushed.is_ended() { pushed } else { self.enqueue.end(IN_ONE_ORDER) };
         pushed.number
     }

@@ -102,20 +102,13 @@ impl Stop {
                 if !has_owner || pushed.number == CELLS {
                     return None;
                 }
+                let place = &tail.cell(pushed.number).value;
                 // SAFETY: this thread is the owner.
-                tail.cell(pushed.number)
-                    .value
-                    .with_mut(|place| unsafe { write_copy(&value, place) });
+                place.with_mut(|place| unsafe { write_copy(&value, place) });
                 Some((None, false))
             }
             Self::OwnerHasClaimed => {
-                if !has_owner || pushed.number == CELLS {
-                    return None;
-                }
-                // SAFETY: this thread is the owner.
-                tail.cell(pushed.number)
-                    .value
-                    .with_mut(|place| unsafe { write_copy(&value, place) });
+                Self::OwnerHasWritten.stop(queue, next, others)?;
                 assert!(tail.enqueue.claims(pushed, SeqCst));
                 Some((Some(*value), false))
             }
