@@ -28,10 +28,29 @@ fn assert_in_order(popped: &[u64]) {
     }
 }
 
-fn all_in_order<S: Ours>(domain: Domain<S>) {
+fn all_in_order<S: Ours, const N: usize>(
+    domain: Domain<S>,
+    roles: [fn(&Shared<S>) -> Vec<u64>; N],
+    expected: impl Iterator<Item = u64>,
+) {
     let shared = Shared { queue: Queue::with_reclaimer(domain), ledger: Ledger::new() };
-    let (mut shared, popped) = together(
-        shared,
+    let (mut shared, popped) = together(shared, roles);
+    popped.iter().for_each(|popped| assert_in_order(popped));
+    let left: Vec<_> = shared.queue.drain().map(|value| value.value()).collect();
+    assert_in_order(&left);
+    let mut all: Vec<_> = popped.into_iter().flatten().chain(left).collect();
+    all.sort_unstable();
+    assert!(all.into_iter().eq(expected));
+    let domain = shared.queue.reclaimer().clone();
+    drop(shared.queue);
+    shared.ledger.assert_all_dead();
+    domain.collect();
+    assert_eq!(domain.stats().pending, 0);
+}
+
+fn several_producers<S: Ours>(domain: Domain<S>) {
+    all_in_order(
+        domain,
         [
             |shared| push(shared, 0..8),
             |shared| push(shared, 100..108),
@@ -43,29 +62,27 @@ fn all_in_order<S: Ours>(domain: Domain<S>) {
                 [popped, pop(shared, 5)].concat()
             },
         ],
+        (0..8).chain(100..108).chain(200..203),
     );
-    popped.iter().for_each(|popped| assert_in_order(popped));
-    let left: Vec<_> = shared.queue.drain().map(|value| value.value()).collect();
-    assert_in_order(&left);
-    let mut all: Vec<_> = popped.into_iter().flatten().chain(left).collect();
-    all.sort_unstable();
-    assert!(all.into_iter().eq((0..8).chain(100..108).chain(200..203)));
-    let domain = shared.queue.reclaimer().clone();
-    drop(shared.queue);
-    shared.ledger.assert_all_dead();
-    domain.collect();
-    assert_eq!(domain.stats().pending, 0);
 }
 
 fn values_of_a_producer_stay_in_order<S: Ours>() {
-    all_in_order::<S>(Domain::new());
+    several_producers::<S>(Domain::new());
 }
 
 fn reused_addresses_deceive_nobody<S: Ours>() {
-    all_in_order(S::recycling());
+    several_producers(S::recycling());
+}
+
+/// A lone pusher, so that segments have an owner, and so many poppers that one of them may have a number
+/// which the owner has not taken.
+fn values_of_an_owner_stay_in_order<S: Ours>() {
+    let poppers = |shared: &Shared<S>| pop(shared, 5);
+    all_in_order(Domain::new(), [|shared| push(shared, 0..12), poppers, poppers, poppers], 0..12);
 }
 
 crate::on_our_schemes! {
     values_of_a_producer_stay_in_order
     reused_addresses_deceive_nobody
+    values_of_an_owner_stay_in_order
 }
