@@ -10,6 +10,9 @@ struct Shared<S: Ours> {
     ledger: Ledger,
 }
 
+/// What a thread does; it returns what it has popped.
+type Role<S> = fn(&Shared<S>) -> Vec<u64>;
+
 /// Values of one producer, of 100 times its number and more.
 fn push<S: Ours>(shared: &Shared<S>, values: core::ops::Range<u64>) -> Vec<u64> {
     values.for_each(|value| shared.queue.push(Tracked::new(&shared.ledger, value)));
@@ -30,7 +33,7 @@ fn assert_in_order(popped: &[u64]) {
 
 fn all_in_order<S: Ours, const N: usize>(
     domain: Domain<S>,
-    roles: [fn(&Shared<S>) -> Vec<u64>; N],
+    roles: [Role<S>; N],
     expected: impl Iterator<Item = u64>,
 ) {
     let shared = Shared { queue: Queue::with_reclaimer(domain), ledger: Ledger::new() };
